@@ -1,0 +1,1 @@
+"""The pure rooms of the house: standard library and msgspec only, no clocks, no sockets, no logging."""

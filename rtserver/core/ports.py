@@ -1,0 +1,284 @@
+"""The seams of the house: what the core asks of the world outside, and what the world may tell it.
+
+Each Protocol has a real implementation in ``services`` or ``protocols`` and a memory one beside it; ``tests/contracts.py``
+holds the tests that both must pass. Times are in seconds, sizes in bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from msgspec import Raw
+
+from rtserver.core.errors import DisconnectReason
+from rtserver.core.messages import EMPTY, ClientInfo, Command, Publication, Push, Reply, StreamPosition
+
+Spawn = Callable[[Coroutine[Any, Any, None]], None]
+"""Starts a coroutine and sees to it that its failure is logged."""
+
+
+# The broker: streams, presence and the ways between nodes
+
+
+@dataclass(frozen=True, slots=True)
+class PublishOptions:
+    """How one publication is to be stored and delivered.
+
+    ``history_size`` and ``history_ttl`` 0 (both): no history. ``meta_ttl`` > 0 always. ``version`` > 0: the publication is
+    dropped when the stream already holds that version or a later one of the same (or empty) ``version_epoch``.
+    ``idempotency_key``: a repeat within 5 minutes on the same channel delivers nothing and gets the first result.
+    """
+
+    history_size: int = 0
+    history_ttl: float = 0
+    meta_ttl: float = 720 * 3600
+    idempotency_key: str = ""
+    version: int = 0
+    version_epoch: str = ""
+
+    @property
+    def has_history(self) -> bool:
+        return self.history_size > 0 and self.history_ttl > 0
+
+
+class PublishOutcome(NamedTuple):
+    """``position`` is where the publication went, or the current top when it was ``suppressed`` (a repeat or an old
+    version). Without history it is ``StreamPosition(0, "")``."""
+
+    position: StreamPosition
+    suppressed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryFilter:
+    """Which part of a stream: ``limit`` 0 only the position, negative everything. Forward means offsets above
+    ``since.offset`` (or from the oldest kept), reverse means below it, newest first. ``since.epoch`` is not looked at."""
+
+    limit: int = -1
+    since: StreamPosition | None = None
+    reverse: bool = False
+
+
+class HistorySlice(NamedTuple):
+    publications: list[Publication]
+    top: StreamPosition
+
+
+class Intake(Protocol):
+    """What a broker must know of the node's rules to take publications of other programs (the doors into Redis)."""
+
+    def publish_options(self, channel: str) -> PublishOptions | None:
+        """How a publication of this channel is stored; None when its namespace is not configured."""
+
+    def refusal(self, channel: str, data: bytes) -> str | None:
+        """Why ``data`` may not be published on ``channel`` (empty, not JSON...), as a sentence; None when it may."""
+
+    def history_prefixes(self) -> list[str]:
+        """Beginnings of channel names that have history: "ns:" for a namespace, "" for channels without namespace."""
+
+
+class BrokerEvents(Protocol):
+    """What a broker tells the node. Every call returns at once."""
+
+    def on_publication(self, channel: str, publication: Publication, epoch: str) -> None:
+        """A publication of a channel that this node is subscribed to, in stream order. ``epoch`` "" without history."""
+
+    def on_join(self, channel: str, info: ClientInfo) -> None: ...
+
+    def on_leave(self, channel: str, info: ClientInfo) -> None: ...
+
+    def on_control(self, message: bytes) -> None:
+        """A control message of some node of the cluster, this one included."""
+
+    def on_raw(self, channel: str, data: bytes) -> None:
+        """Bytes that another program published for a subscribed channel without history, as they came."""
+
+    def on_gap(self, channels: list[str]) -> None:
+        """Messages of these channels may have been lost (a reconnect): positions must be checked against the broker."""
+
+
+class Broker(Protocol):
+    """Streams, presence and pub/sub of channels. Every call raises ``BrokerUnavailable`` when it cannot be done now and
+    ``BrokerError`` when it cannot be done at all; each ends within the broker's own time limit.
+
+    Delivery to subscribed nodes is at most once; streams repair what was lost. For one channel, the order of
+    ``on_publication`` is the order of offsets.
+    """
+
+    async def start(self, events: BrokerEvents) -> None:
+        """Connect. Returns when the first connection is up; raises ``BrokerUnavailable`` when it is not to be had."""
+
+    async def stop(self) -> None: ...
+
+    async def subscribe(self, channel: str) -> None:
+        """From the moment this returns, every publication of the channel reaches ``on_publication``."""
+
+    async def unsubscribe(self, channel: str) -> None: ...
+
+    async def publish(self, channel: str, publication: Publication, options: PublishOptions) -> PublishOutcome:
+        """Store (with history) and deliver, as one step. ``publication.offset`` is ignored; the broker gives it."""
+
+    async def publish_join(self, channel: str, info: ClientInfo) -> None: ...
+
+    async def publish_leave(self, channel: str, info: ClientInfo) -> None: ...
+
+    async def history(self, channel: str, wanted: HistoryFilter, meta_ttl: float) -> HistorySlice:
+        """Read a stream. Makes the epoch when there is none, and lengthens the life of the meta data."""
+
+    async def remove_history(self, channel: str) -> None:
+        """Drop the publications; offset and epoch stay."""
+
+    async def add_presence(self, channel: str, client: str, info: ClientInfo) -> None:
+        """Add or refresh; the entry lasts for the broker's presence TTL (60 s)."""
+
+    async def remove_presence(self, channel: str, client: str) -> None: ...
+
+    async def presence(self, channel: str) -> dict[str, ClientInfo]:
+        """Client id to info, without expired entries."""
+
+    async def presence_stats(self, channel: str) -> tuple[int, int]:
+        """Number of clients and of distinct users ("" is one user)."""
+
+    async def publish_control(self, message: bytes, node: str = "") -> None:
+        """Send to every node (this one included), or to ``node`` only."""
+
+    async def probe(self, token: str) -> None:
+        """Send ``token`` the way publications go; it comes back as ``on_publication`` on channel ``PROBE_CHANNEL``."""
+
+
+PROBE_CHANNEL = "\x00probe"
+"""No client can name it: channel names are printable."""
+
+
+# Wires and connections
+
+
+class Codec(Protocol):
+    """Values to bytes and back, in one format. Pure; one instance serves every connection."""
+
+    name: str
+    """"json" or "protobuf"."""
+
+    def decode_commands(self, frame: bytes) -> list[Command]:
+        """Raises ``BadFrame`` for an empty frame or anything that is no frame."""
+
+    def encode_reply(self, reply: Reply) -> bytes:
+        """One message without framing. Raises ``NotJSON`` when a payload inside cannot be carried."""
+
+    def encode_push(self, push: Push) -> bytes:
+        """A bare push, for unidirectional transports. Raises ``NotJSON``."""
+
+    def payload(self, data: Raw) -> bytes:
+        """The very bytes that a client sees as this payload (delta bases are compared byte by byte). Raises ``NotJSON``."""
+
+    def delta_data(self, delta: bytes | None, payload: bytes) -> tuple[Raw, bool]:
+        """``Publication.data`` and ``.delta`` for a subscription with delta compression: the delta if it can be carried,
+        else the full payload, in the form that this format prescribes."""
+
+
+class Wire(Protocol):
+    """One way of writing messages onto one kind of connection: a codec, an envelope and a frame."""
+
+    name: str
+    codec: Codec
+    unidirectional: bool
+
+    def reply(self, reply: Reply) -> bytes: ...
+
+    def push(self, push: Push) -> bytes: ...
+
+
+class Outbound(Protocol):
+    """The writing side of one client connection."""
+
+    def write(self, data: bytes) -> None:
+        """Write now if the socket takes it, else queue. Over the byte bound the connection is closed as slow. A no-op on a
+        closed connection."""
+
+    def close(self, reason: DisconnectReason) -> None:
+        """Flush, tell the client code and reason in the way of the transport, and close."""
+
+    def finish(self) -> None:
+        """End without a code after the client had time to read the last reply (an error reply to connect)."""
+
+    def pause(self) -> None:
+        """Stop reading from the client until ``resume``."""
+
+    def resume(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What is known of a client before its first command. ``headers`` has lower-case names."""
+
+    transport: str
+    """"websocket", "sse", "http_stream", "uni_websocket", "uni_sse" or "uni_http_stream"."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    remote: str = ""
+    emulation: bool = False
+    """Whether commands come by ``/emulation``: the connect reply then carries session and node."""
+    app_ping: bool = True
+    """False when the client asked for native WebSocket pings instead."""
+
+
+# Tokens
+
+
+def _nothing() -> Raw:
+    return EMPTY
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionOverride:
+    """Token or API overrides of the options of one server-side subscription; None leaves the option as it is."""
+
+    presence: bool | None = None
+    join_leave: bool | None = None
+    force_push_join_leave: bool | None = None
+    force_positioning: bool | None = None
+    force_recovery: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSubscription:
+    """A channel that the server subscribes a connection to."""
+
+    info: Raw = field(default_factory=_nothing)
+    data: Raw = field(default_factory=_nothing)
+    override: SubscriptionOverride = SubscriptionOverride()
+    expire_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionClaims:
+    """What a connection token says. ``expire_at`` in Unix seconds, 0: the connection does not expire."""
+
+    user: str = ""
+    expire_at: int = 0
+    info: Raw = field(default_factory=_nothing)
+    subs: dict[str, ServerSubscription] = field(default_factory=dict)
+    meta: Raw = field(default_factory=_nothing)
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionClaims:
+    """What a subscription token says. ``expire_at`` as above, for the subscription."""
+
+    user: str
+    channel: str
+    client: str = ""
+    expire_at: int = 0
+    info: Raw = field(default_factory=_nothing)
+    data: Raw = field(default_factory=_nothing)
+    override: SubscriptionOverride = SubscriptionOverride()
+
+
+class TokenVerifier(Protocol):
+    """Verifies JWTs. ``verify_*`` raise ``InvalidToken`` or ``ExpiredToken``; when a key cannot be fetched now they raise
+    ``InvalidToken`` too, and log why."""
+
+    def verify_connection(self, token: str) -> Awaitable[ConnectionClaims]: ...
+
+    def verify_subscription(self, token: str) -> Awaitable[SubscriptionClaims]: ...
