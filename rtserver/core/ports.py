@@ -14,6 +14,7 @@ from msgspec import Raw
 
 from rtserver.core.errors import DisconnectReason
 from rtserver.core.messages import EMPTY, ClientInfo, Command, Publication, Push, Reply, StreamPosition
+from rtserver.core.options import ChannelOptions
 
 Spawn = Callable[[Coroutine[Any, Any, None]], None]
 """Starts a coroutine and sees to it that its failure is logged."""
@@ -78,6 +79,9 @@ class Intake(Protocol):
     def history_prefixes(self) -> list[str]:
         """Beginnings of channel names that have history: "ns:" for a namespace, "" for channels without namespace."""
 
+    def namespaces(self) -> Mapping[str, ChannelOptions]:
+        """The options of every namespace by name; "" holds those of channels without a namespace."""
+
 
 class BrokerEvents(Protocol):
     """What a broker tells the node. Every call returns at once."""
@@ -99,6 +103,21 @@ class BrokerEvents(Protocol):
         """Messages of these channels may have been lost (a reconnect): positions must be checked against the broker."""
 
 
+@dataclass(slots=True)
+class BrokerStats:
+    """What a broker counted since its start. "Raw" publications came by a plain PUBLISH of another program, "inbox" ones
+    by the durable inbox."""
+
+    reconnects: int = 0
+    resubscribes: int = 0
+    publications_received: int = 0
+    raw_received: int = 0
+    raw_refused: int = 0
+    inbox_accepted: int = 0
+    inbox_dead: int = 0
+    commands_failed: int = 0
+
+
 class Broker(Protocol):
     """Streams, presence and pub/sub of channels. Every call raises ``BrokerUnavailable`` when it cannot be done now and
     ``BrokerError`` when it cannot be done at all; each ends within the broker's own time limit.
@@ -106,6 +125,12 @@ class Broker(Protocol):
     Delivery to subscribed nodes is at most once; streams repair what was lost. For one channel, the order of
     ``on_publication`` is the order of offsets.
     """
+
+    stats: BrokerStats
+
+    @property
+    def shards(self) -> int:
+        """How many independent ways publications go; every probe comes back once on each."""
 
     async def start(self, events: BrokerEvents) -> None:
         """Connect. Returns when the first connection is up; raises ``BrokerUnavailable`` when it is not to be had."""
@@ -145,7 +170,11 @@ class Broker(Protocol):
         """Send to every node (this one included), or to ``node`` only."""
 
     async def probe(self, token: str) -> None:
-        """Send ``token`` the way publications go; it comes back as ``on_publication`` on channel ``PROBE_CHANNEL``."""
+        """Send ``token`` the way publications go, on every shard. It comes back as ``on_publication`` on channel
+        ``PROBE_CHANNEL`` with data ``<token>:<shard>``, shard from 0 to ``shards`` - 1: all seen, nothing is deaf."""
+
+    async def refresh(self) -> None:
+        """Drop the connections that publications come by and make new ones; ``on_gap`` follows. For a deaf node."""
 
 
 PROBE_CHANNEL = "\x00probe"
