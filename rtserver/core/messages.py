@@ -11,17 +11,26 @@ names, which are also its JSON keys. Conventions of the wire that the structs ca
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 EMPTY = Raw(b"")
 """The absent payload."""
+
+# The integers of the wire. msgspec holds decoded values to these bounds; those of Uint64 reach beyond what it can check
+# (int64), so its upper end is the codec's to look at.
+Uint32 = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+Uint64 = Annotated[int, Meta(ge=0)]
+Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class StreamPosition(Struct, omit_defaults=True, frozen=True):
     """A place in a channel's stream: ``offset`` counts publications from 1, ``epoch`` names the life of the stream."""
 
-    offset: int = 0
+    offset: Uint64 = 0
     epoch: str = ""
 
 
@@ -65,18 +74,18 @@ class SubscribeRequest(Struct, omit_defaults=True):
     token: str = ""
     recover: bool = False
     epoch: str = ""
-    offset: int = 0
+    offset: Uint64 = 0
     data: Raw = EMPTY
     positioned: bool = False
     recoverable: bool = False
     join_leave: bool = False
     delta: str = ""
     tf: FilterNode | None = None
-    flag: int = 0
-    type: int = 0
-    phase: int = 0
+    flag: Int64 = 0
+    type: Int32 = 0
+    phase: Int32 = 0
     cursor: str = ""
-    limit: int = 0
+    limit: Int32 = 0
     asc: bool = False
 
 
@@ -100,7 +109,7 @@ class PublishRequest(Struct, omit_defaults=True):
 
     channel: str = ""
     data: Raw = EMPTY
-    type: int = 0
+    type: Int32 = 0
     key: str = ""
     removed: bool = False
 
@@ -117,7 +126,7 @@ class HistoryRequest(Struct, omit_defaults=True):
     """``limit`` 0: only the position; above: at most so many; below: all (up to the server's cap)."""
 
     channel: str = ""
-    limit: int = 0
+    limit: Int32 = 0
     since: StreamPosition | None = None
     reverse: bool = False
 
@@ -142,13 +151,13 @@ class RefreshRequest(Struct, omit_defaults=True):
 class SubRefreshRequest(Struct, omit_defaults=True):
     channel: str = ""
     token: str = ""
-    type: int = 0
+    type: Int32 = 0
 
 
 class Command(Struct, omit_defaults=True):
     """What a client sends. The first request that is set, in the order of the fields here, is the one that counts."""
 
-    id: int = 0
+    id: Uint32 = 0
     connect: ConnectRequest | None = None
     subscribe: SubscribeRequest | None = None
     unsubscribe: UnsubscribeRequest | None = None
@@ -321,11 +330,40 @@ class Reply(Struct, omit_defaults=True):
     sub_refresh: SubRefreshResult | None = None
 
 
+# Payloads
+
+MAX_NESTING = 512
+"""How deep the arrays and objects of a JSON payload may nest. The parser's own limit shrinks with the depth of the call
+stack; a fixed one far below it makes whatever a publisher may send also sendable to every subscriber."""
+
+_BRACKETS = b"[]{}"
+_OTHERS = bytes(byte for byte in range(256) if byte not in _BRACKETS)
+_values = msgspec.json.Decoder(Raw)
+
+
 def is_json(data: bytes) -> bool:
-    """Whether ``data`` is exactly one JSON value in valid UTF-8."""
+    """Whether ``data`` is exactly one JSON value in valid UTF-8 that does not nest too deep."""
     try:
-        msgspec.json.decode(data, type=Raw)
-        data.decode()
+        _values.decode(data)
+        if not data.isascii():
+            data.decode()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
-    return True
+    return not nests_too_deep(data)
+
+
+def nests_too_deep(text: bytes) -> bool:
+    """Whether a valid JSON text nests deeper than ``MAX_NESTING``."""
+    if text.count(b"[") + text.count(b"{") <= MAX_NESTING:
+        return False
+    levels = 0
+    brackets = b"".join(_outside_strings(text)).translate(None, _OTHERS)
+    while brackets:
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        levels += 1
+    return levels > MAX_NESTING
+
+
+def _outside_strings(text: bytes) -> list[bytes]:
+    r"""The parts of a valid JSON text around its strings: without ``\\`` and ``\"`` every quote left bounds a string."""
+    return text.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2]
