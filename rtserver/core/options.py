@@ -102,8 +102,8 @@ class ClientOptions:
 class TokenOptions:
     """How tokens are verified: static keys, or a JWKS address (then the static keys are not used)."""
 
-    hmac_secret_key: str = ""
-    hmac_previous_secret_key: str = ""
+    hmac_secret_key: str = field(default="", repr=False)
+    hmac_previous_secret_key: str = field(default="", repr=False)
     hmac_previous_secret_key_valid_until: int = 0
     """Unix seconds; 0: without end."""
     rsa_public_key: str = ""
