@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from operator import attrgetter, is_
+from operator import is_
 from typing import Any, TypeVar
 
 import msgspec
@@ -31,6 +31,7 @@ from rtserver.core.messages import (
     is_json,
     nests_too_deep,
 )
+from rtserver.protocols.shapes import shapes, values_of
 
 MAX_UINT64 = 2**64 - 1
 
@@ -149,11 +150,9 @@ def _check_offset(position: SubscribeRequest | StreamPosition) -> None:
 
 def _without_nulls(kind: type[Struct], text: bytes | Raw) -> dict[str, Any]:
     """The object without its null members; what is below a ``Raw`` field or an unknown one is carried as it is."""
-    shapes = _shapes(kind)
+    types = shapes(kind)
     return {
-        key: _absent_nulls(shapes.get(key), value)
-        for key, value in _objects.decode(text).items()
-        if not _is_null(value)
+        key: _absent_nulls(types.get(key), value) for key, value in _objects.decode(text).items() if not _is_null(value)
     }
 
 
@@ -170,20 +169,6 @@ def _absent_nulls(shape: inspect.Type | None, value: Raw) -> Any:
 
 def _is_null(value: Raw) -> bool:
     return bytes(value) == b"null"
-
-
-@cache
-def _shapes(kind: type[Struct]) -> dict[str, inspect.Type]:
-    """The type of every field, by its key; of an optional field, the type it has when it is there."""
-    info = inspect.type_info(kind)
-    assert isinstance(info, inspect.StructType)
-    return {field.encode_name: _present(field.type) for field in info.fields}
-
-
-def _present(kind: inspect.Type) -> inspect.Type:
-    if isinstance(kind, inspect.UnionType):
-        return next(each for each in kind.types if not isinstance(each, inspect.NoneType))
-    return kind
 
 
 # Writing
@@ -211,15 +196,9 @@ class _Carrier:
 
 @cache
 def _carrier(kind: type[Struct]) -> _Carrier:
-    cleaners = {name: cleaner for name, shape in _shapes(kind).items() if (cleaner := _cleaner(shape))}
+    cleaners = {name: cleaner for name, shape in shapes(kind).items() if (cleaner := _cleaner(shape))}
     names = tuple(cleaners)
-    # attrgetter answers with a bare value when asked for a single name; the first name again keeps it a tuple.
-    read = attrgetter(*names, names[0]) if names else _nothing
-    return _Carrier(names, read, tuple(cleaners.values()))
-
-
-def _nothing(_message: Struct) -> tuple[Any, ...]:
-    return ()
+    return _Carrier(names, values_of(names), tuple(cleaners.values()))
 
 
 def _cleaner(shape: inspect.Type) -> Callable[[Any], Any] | None:
