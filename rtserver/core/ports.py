@@ -142,6 +142,11 @@ class Broker(Protocol):
 
     async def unsubscribe(self, channel: str) -> None: ...
 
+    def pause(self) -> None:
+        """Hold publications back until ``resume``: the fan-out does not keep up. They wait at the broker, bounded there."""
+
+    def resume(self) -> None: ...
+
     async def publish(self, channel: str, publication: Publication, options: PublishOptions) -> PublishOutcome:
         """Store (with history) and deliver, as one step. ``publication.offset`` is ignored; the broker gives it."""
 
@@ -210,9 +215,14 @@ class Codec(Protocol):
 class Wire(Protocol):
     """One way of writing messages onto one kind of connection: a codec, an envelope and a frame."""
 
-    name: str
-    codec: Codec
-    unidirectional: bool
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def codec(self) -> Codec: ...
+
+    @property
+    def unidirectional(self) -> bool: ...
 
     def reply(self, reply: Reply) -> bytes: ...
 

@@ -59,6 +59,12 @@ class MemoryBroker:
     async def refresh(self) -> None:
         """Nothing to renew: there is no connection."""
 
+    def pause(self) -> None:
+        """Nothing waits here: events come from inside ``publish``."""
+
+    def resume(self) -> None:
+        """Nothing was held back."""
+
     async def subscribe(self, channel: str) -> None:
         self._started()
         self._subscribed.add(channel)

@@ -1,0 +1,328 @@
+"""The node: the only place where the hub's facts become actions of the broker, and what sessions and HTTP ask for.
+
+Nothing here knows how clients are connected or how messages are written.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from msgspec import Raw
+
+from rtserver.core import commands, connecting, errors  # noqa: F401  (they register the commands)
+from rtserver.core.channels import data_refusal
+from rtserver.core.deadlines import Deadlines
+from rtserver.core.errors import BrokerError, CommandError, Disconnected, DisconnectReason
+from rtserver.core.flow import Channel, Flow, Subscription
+from rtserver.core.host import Environment
+from rtserver.core.hub import Hub
+from rtserver.core.messages import ClientInfo, Publication, RPCRequest, StreamPosition
+from rtserver.core.options import ChannelOptions
+from rtserver.core.ports import (
+    PROBE_CHANNEL,
+    Broker,
+    HistoryFilter,
+    HistorySlice,
+    PublishOptions,
+    PublishOutcome,
+)
+from rtserver.core.probe import Hearing, Probe, ProbeOptions
+from rtserver.core.session import Session, State
+from rtserver.feeds import Feeds
+
+TICK_LIMIT = 5000
+"""Deadlines looked at in one turn of the node's clock; the rest waits for the next."""
+
+
+class Log(Protocol):
+    """Writes one line. ``level`` is "debug", "info", "warn" or "error"; fields are scalars, never secrets."""
+
+    def __call__(self, level: str, text: str, failure: BaseException | None = None, /, **fields: object) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The reactor, as much of it as the node needs. ``later`` takes seconds."""
+
+    later: Callable[[float, Callable[[], None]], object]
+    soon: Callable[[Callable[[], None]], object]
+
+
+class Node:
+    """See the module. Implements ``core.host.Host``, ``ports.BrokerEvents``, ``ports.Intake`` and ``core.hub.HubEvents``."""
+
+    def __init__(self, broker: Broker, env: Environment, turn: Turn, log: Log, probe: ProbeOptions) -> None:
+        self.broker = broker
+        self.env = env
+        self.turn = turn
+        self.log = log
+        self.hub = Hub(self, env.clock, turn.soon)
+        self.deadlines: Deadlines[Session] = Deadlines()
+        self.sessions: dict[str, Session] = {}
+        self.users: dict[str, set[Session]] = {}
+        self.closed: Counter[DisconnectReason] = Counter()
+        self.gaps = 0
+        self.refused_raw = 0
+        self.draining = False
+        self.probe = Probe(probe, broker.shards, env.clock())
+        self.on_control_message: Callable[[bytes], None] = lambda message: None
+        self._feeds = Feeds(broker, self._is_wanted, turn.later, env.spawn, self._warn)
+        self._probes = 0
+        self._refused_at = 0.0
+
+    # Life
+
+    async def start(self) -> None:
+        """Raises ``BrokerError`` when the broker is not to be had."""
+        await self.broker.start(self)
+        self.probe.heard_at = self.env.clock()
+        self.hub.listen(PROBE_CHANNEL, Flow(self.probe, False, False, False, None), self._probe_heard)
+
+    async def stop(self) -> None:
+        await self.broker.stop()
+
+    def tick(self) -> None:
+        """To be called about four times a second: deadlines of connections."""
+        now = self.env.clock()
+        for session in self.deadlines.due(now, TICK_LIMIT):
+            session.tick(now)
+
+    @property
+    def unready(self) -> str:
+        """Why this node should not get new connections, as a sentence; "" when it should."""
+        if self.draining:
+            return "the server is shutting down"
+        if self.probe.hearing is not Hearing.GOOD:
+            age = self.env.clock() - self.probe.heard_at
+            return f"no probe came back through the broker for {age:.1f} s: check the broker and the way to it"
+        return ""
+
+    async def listen_in(self) -> None:
+        """Send a probe, judge the last ones, and act when the node does not hear. Once per probe interval."""
+        self._probes += 1
+        try:
+            await self.broker.probe(self.probe.send(f"{self.env.node_id}/{self._probes}", self.env.clock()))
+        except BrokerError as failure:
+            self.log("debug", "the probe could not be sent", failure)
+        changed = self.probe.judge(self.env.clock())
+        if not changed:
+            return
+        self.log("warn" if self.probe.hearing is not Hearing.GOOD else "info", f"hearing is {self.probe.hearing.value}")
+        if self.probe.hearing is Hearing.LATE:
+            await self.broker.refresh()
+        elif self.probe.hearing is Hearing.DEAF:
+            for session in list(self.sessions.values()):
+                session.close(errors.FORCE_RECONNECT)
+
+    def _probe_heard(self, data: bytes) -> None:
+        self.probe.heard(data, self.env.clock())
+
+    # Sessions
+
+    def admit(self, session: Session) -> None:
+        mine = self.users.setdefault(session.user, set())
+        limit = self.env.client.user_connection_limit
+        if session.user and limit and len(mine) >= limit:
+            raise Disconnected(errors.CONNECTION_LIMIT, "client.user_connection_limit is reached")
+        mine.add(session)
+        self.sessions[session.id] = session
+
+    def forget(self, session: Session, subs: list[Subscription]) -> None:
+        self.sessions.pop(session.id, None)
+        mine = self.users.get(session.user)
+        if mine is not None:
+            mine.discard(session)
+            if not mine:
+                del self.users[session.user]
+        reason = session.closed_with or errors.CONNECTION_CLOSED
+        self.closed[reason] += 1
+        for sub in subs:
+            self.detach(sub)
+            self.env.spawn(self.farewell(sub))
+        self.log(
+            "info",
+            "connection closed",
+            client=session.id,
+            user=session.user,
+            transport=session.handshake.transport,
+            seconds=round(self.env.clock() - session.opened_at, 1),
+            code=reason.code,
+            reason=reason.reason,
+        )
+
+    def sessions_of(self, user: str) -> list[Session]:
+        return [session for session in self.users.get(user, ()) if session.state is State.CONNECTED]
+
+    async def replace_others(self, session: Session, channel: str) -> None:
+        """The other connections of the user on this node; ``cluster`` reaches those on other nodes."""
+        for other in self.sessions_of(session.user):
+            if other is not session:
+                other.close(errors.CONNECTION_LIMIT)
+
+    # Subscriptions
+
+    def _is_wanted(self, channel: str) -> bool:
+        return channel in self.hub.channels
+
+    async def attach(self, sub: Subscription) -> None:
+        self.hub.attach(sub)
+        await self._feeds.need(sub.channel)
+
+    def detach(self, sub: Subscription) -> None:
+        if self.hub.detach(sub):
+            self._feeds.release(sub.channel)
+
+    async def announce(self, sub: Subscription) -> None:
+        if sub.info is not None and sub.live:
+            try:
+                await self.broker.publish_join(sub.channel, sub.info)
+            except BrokerError as failure:
+                self._warn("a join was not told", failure)
+
+    async def farewell(self, sub: Subscription) -> None:
+        """Presence ends by itself when the broker cannot be told now: its entries expire."""
+        try:
+            if sub.presence:
+                await self.broker.remove_presence(sub.channel, sub.session.id)
+            if sub.join_leave and sub.info is not None:
+                await self.broker.publish_leave(sub.channel, sub.info)
+        except BrokerError as failure:
+            self._warn("a leave was not told", failure)
+
+    # Channels
+
+    async def publish(self, channel: str, publication: Publication, options: PublishOptions) -> PublishOutcome:
+        return await self.broker.publish(channel, publication, options)
+
+    async def history(self, channel: str, options: ChannelOptions, wanted: HistoryFilter) -> HistorySlice:
+        return await self.broker.history(channel, wanted, self.env.channels.meta_ttl(options))
+
+    async def add_presence(self, sub: Subscription) -> None:
+        if sub.info is not None:
+            await self.broker.add_presence(sub.channel, sub.session.id, sub.info)
+
+    async def presence(self, channel: str) -> dict[str, ClientInfo]:
+        return await self.broker.presence(channel)
+
+    async def presence_stats(self, channel: str) -> tuple[int, int]:
+        return await self.broker.presence_stats(channel)
+
+    async def answer_rpc(self, session: Session, request: RPCRequest) -> Raw:
+        raise CommandError(errors.NOT_AVAILABLE)
+
+    # What the broker tells
+
+    def on_publication(self, channel: str, publication: Publication, epoch: str) -> None:
+        self.hub.on_publication(channel, publication, epoch)
+
+    def on_join(self, channel: str, info: ClientInfo) -> None:
+        self.hub.on_join(channel, info)
+
+    def on_leave(self, channel: str, info: ClientInfo) -> None:
+        self.hub.on_leave(channel, info)
+
+    def on_control(self, message: bytes) -> None:
+        self.on_control_message(message)
+
+    def on_raw(self, channel: str, data: bytes) -> None:
+        refusal = self.refusal(channel, data)
+        if refusal is None:
+            self.hub.on_publication(channel, Publication(Raw(data)), "")
+            return
+        self.refused_raw += 1
+        now = self.env.clock()
+        if now - self._refused_at >= 1.0:
+            self._refused_at = now
+            self.log("warn", f"a publication of another program was refused: {refusal}", channel=channel)
+
+    def on_gap(self, channels: list[str]) -> None:
+        """Messages may be missing. Those with a position can be told apart by it."""
+        self.env.spawn(self.check_positions([name for name in channels if name in self.hub.channels]))
+
+    # What the broker asks
+
+    def publish_options(self, channel: str) -> PublishOptions | None:
+        options = self.env.channels.find(channel)
+        return None if options is None else self.env.channels.publish_options(options)
+
+    def refusal(self, channel: str, data: bytes) -> str | None:
+        options = self.env.channels.find(channel)
+        if options is None:
+            return "its namespace is not configured: add it to [[channel.namespaces]]"
+        return data_refusal(options, data)
+
+    def history_prefixes(self) -> list[str]:
+        rules = self.env.channels.rules
+        prefixes = [
+            prefix
+            for name, options in rules.namespaces.items()
+            if options.has_history
+            for prefix in (
+                f"{name}{rules.namespace_boundary}",
+                f"{rules.private_prefix}{name}{rules.namespace_boundary}",
+            )
+        ]
+        return prefixes + ([""] if rules.without_namespace.has_history else [])
+
+    def namespaces(self) -> Mapping[str, ChannelOptions]:
+        rules = self.env.channels.rules
+        return {"": rules.without_namespace, **rules.namespaces}
+
+    # What the hub tells
+
+    def on_hole(self, channel: Channel) -> None:
+        """End the positioned subscriptions of a channel; their clients come back at once and recover."""
+        self.gaps += 1
+        for sub in [sub for sub in channel.subscriptions() if sub.flow.positioned]:
+            sub.session.drop(sub, errors.UNSUBSCRIBED_INSUFFICIENT)
+
+    def on_not_json(self, subscription: Subscription) -> None:
+        subscription.session.close(errors.INAPPROPRIATE_PROTOCOL, f"{subscription.channel}: a payload is not JSON")
+
+    def on_pressure(self, high: bool) -> None:
+        (self.broker.pause if high else self.broker.resume)()
+
+    # Positions
+
+    async def check_positions(self, names: list[str]) -> None:
+        """Compare the position of channels with the top of their streams; a difference is a gap."""
+        for name in names:
+            channel = self.hub.channels.get(name)
+            options = self.env.channels.find(name)
+            if channel is None or options is None or not channel.positioned:
+                continue
+            try:
+                top = (await self.history(name, options, HistoryFilter(limit=0))).top
+            except BrokerError as failure:
+                self._warn("a position could not be checked; it is checked again later", failure)
+                return
+            self._compare(channel, top)
+
+    def _compare(self, channel: Channel, top: StreamPosition) -> None:
+        """Publications may have come while the answer was on its way: being ahead of it is no gap."""
+        if self.hub.channels.get(channel.name) is not channel or channel.position is None:
+            return
+        if channel.epoch != top.epoch or channel.offset < top.offset:
+            self.on_hole(channel)
+        channel.heard_at = self.env.clock()
+
+    def quiet_channels(self) -> list[str]:
+        """Positioned channels that nothing was heard of for ``channel_position_check_delay``."""
+        before = self.env.clock() - self.env.client.channel_position_check_delay
+        return [name for name, channel in self.hub.channels.items() if channel.heard_at < before and channel.positioned]
+
+    # The log
+
+    def report(self, session: Session, what: str, failure: BaseException) -> None:
+        expected = isinstance(failure, Disconnected | BrokerError | errors.TokenError)
+        fields: dict[str, Any] = {"client": session.id, "user": session.user}
+        if expected:
+            self.log("warn", f"{what}: {failure}", **fields)
+        else:
+            self.log("error", f"{what} failed", failure, **fields)
+
+    def _warn(self, text: str, failure: BaseException) -> None:
+        self.log("warn", f"{text}: {failure}")
