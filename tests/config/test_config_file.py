@@ -1,0 +1,68 @@
+"""The files that people read: the commented configuration and its page."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from rtserver.config import Config, load
+from rtserver.config.keys import NAMESPACES, all_keys, namespace_keys, sections_of
+from rtserver.config.models import read_duration
+from rtserver.core.options import Seconds
+
+ROOT = Path(__file__).parents[2]
+COMMENTED = (ROOT / "etc/rtserver.toml").read_text()
+UNCOMMENTED = re.sub(r"(?m)^#(?=[a-z_]+ = |\[)", "", COMMENTED)
+
+
+def value_at(tree, path):
+    for step in path:
+        tree = tree[step]
+    return tree
+
+
+def test_the_commented_file_as_it_is_changes_no_default():
+    assert load(COMMENTED, {}) == Config()
+
+
+def test_the_file_without_comment_signs_is_a_configuration():
+    load(UNCOMMENTED, {})
+
+
+@pytest.mark.parametrize("path", all_keys(), ids=".".join)
+def test_the_file_names_every_key_with_its_default(path):
+    key = all_keys()[path]
+    written = value_at(tomllib.loads(UNCOMMENTED), path)
+    if key.hint in (Seconds, float):
+        assert read_duration(written) == key.default
+    else:
+        assert (tuple(written) if isinstance(written, list) else written) == key.default
+
+
+def test_the_file_names_no_other_keys():
+    def leaves(tree, path=()):
+        for name, value in tree.items():
+            if isinstance(value, dict):
+                yield from leaves(value, (*path, name))
+            elif (*path, name) != NAMESPACES:
+                yield (*path, name)
+
+    assert set(leaves(tomllib.loads(UNCOMMENTED))) == set(all_keys())
+
+
+def test_the_example_of_a_namespace_uses_known_options():
+    (example,) = tomllib.loads(UNCOMMENTED)["channel"]["namespaces"]
+    assert set(example) <= {"name", *namespace_keys()}
+
+
+def test_the_page_of_the_configuration_names_every_section():
+    page = (ROOT / "docs/configuration.md").read_text()
+    missing = [".".join(path) for path in sections_of(Config()) if f"`[{'.'.join(path)}]`" not in page]
+    assert missing == []
+    assert "`[[channel.namespaces]]`" in page
+
+
+def test_the_page_of_the_configuration_names_the_keys_of_the_top_level():
+    page = (ROOT / "docs/configuration.md").read_text()
+    assert [path[0] for path in all_keys() if len(path) == 1 and f"`{path[0]}`" not in page] == []
