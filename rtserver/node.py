@@ -63,10 +63,15 @@ class Node:
         self.deadlines: Deadlines[Session] = Deadlines()
         self.sessions: dict[str, Session] = {}
         self.users: dict[str, set[Session]] = {}
+        self.secrets: dict[str, Session] = {}
+        """Sessions by the secret that clients of emulation transports name them by."""
         self.closed: Counter[DisconnectReason] = Counter()
         self.gaps = 0
         self.refused_raw = 0
+        self.started = False
         self.draining = False
+        self.open_sessions: dict[Session, None] = {}
+        """Every connection, also those that did not connect yet, oldest first."""
         self.probe = Probe(probe, broker.shards, env.clock())
         self.on_control_message: Callable[[bytes], None] = lambda message: None
         self._feeds = Feeds(broker, self._is_wanted, turn.later, env.spawn, self._warn)
@@ -93,6 +98,8 @@ class Node:
     @property
     def unready(self) -> str:
         """Why this node should not get new connections, as a sentence; "" when it should."""
+        if not self.started:
+            return "the server is starting"
         if self.draining:
             return "the server is shutting down"
         if self.probe.hearing is not Hearing.GOOD:
@@ -114,13 +121,16 @@ class Node:
         if self.probe.hearing is Hearing.LATE:
             await self.broker.refresh()
         elif self.probe.hearing is Hearing.DEAF:
-            for session in list(self.sessions.values()):
+            for session in list(self.open_sessions):
                 session.close(errors.FORCE_RECONNECT)
 
     def _probe_heard(self, data: bytes) -> None:
         self.probe.heard(data, self.env.clock())
 
     # Sessions
+
+    def opened(self, session: Session) -> None:
+        self.open_sessions[session] = None
 
     def admit(self, session: Session) -> None:
         mine = self.users.setdefault(session.user, set())
@@ -129,9 +139,13 @@ class Node:
             raise Disconnected(errors.CONNECTION_LIMIT, "client.user_connection_limit is reached")
         mine.add(session)
         self.sessions[session.id] = session
+        if session.secret:
+            self.secrets[session.secret] = session
 
     def forget(self, session: Session, subs: list[Subscription]) -> None:
+        self.open_sessions.pop(session, None)
         self.sessions.pop(session.id, None)
+        self.secrets.pop(session.secret, None)
         mine = self.users.get(session.user)
         if mine is not None:
             mine.discard(session)

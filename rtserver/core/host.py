@@ -45,6 +45,9 @@ class Host(Protocol):
     hub: Hub
     deadlines: Deadlines[Session]
 
+    def opened(self, session: Session) -> None:
+        """A connection begins."""
+
     def admit(self, session: Session) -> None:
         """The session knows its user now: count it. Raises ``Disconnected`` when a limit is reached."""
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 from msgspec import Raw
 
 from rtserver.core.errors import DisconnectReason
-from rtserver.core.messages import EMPTY, ClientInfo, Command, Publication, Push, Reply, StreamPosition
+from rtserver.core.messages import EMPTY, ClientInfo, Command, ConnectRequest, Publication, Push, Reply, StreamPosition
 from rtserver.core.options import ChannelOptions
 
 Spawn = Callable[[Coroutine[Any, Any, None]], None]
@@ -203,6 +203,12 @@ class Codec(Protocol):
 
     def encode_push(self, push: Push) -> bytes:
         """A bare push, for unidirectional transports. Raises ``NotJSON``."""
+
+    def decode_connect_request(self, frame: bytes) -> ConnectRequest:
+        """The bare request of a client on a unidirectional transport. Raises ``BadFrame``."""
+
+    def decode_emulation(self, body: bytes) -> tuple[str, str, bytes]:
+        """Node, session and frame of a request to the emulation endpoint. Raises ``BadFrame``."""
 
     def payload(self, data: Raw) -> bytes:
         """The very bytes that a client sees as this payload (delta bases are compared byte by byte). Raises ``NotJSON``."""

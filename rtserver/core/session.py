@@ -27,7 +27,7 @@ from rtserver.core.errors import (
 )
 from rtserver.core.flow import Subscription
 from rtserver.core.host import Host
-from rtserver.core.messages import EMPTY, Command, ConnectRequest, Disconnect, Push, Refresh, Reply, Unsubscribe
+from rtserver.core.messages import EMPTY, Command, ConnectRequest, Disconnect, Error, Push, Refresh, Reply, Unsubscribe
 from rtserver.core.ports import Handshake, Outbound
 from rtserver.core.wire import FramedWire
 
@@ -122,6 +122,7 @@ class Session:
         """Whether the client is to bring new tokens (no backend refreshes the connection)."""
         self._waiting: deque[Command] = deque()
         self._working = False
+        host.opened(self)
         self.replan()
 
     # What comes in
@@ -175,7 +176,7 @@ class Session:
                 self.state = State.REFUSED
                 self.outbound.finish()
 
-    async def _attempt(self, name: str, request: msgspec.Struct, id: int) -> errors.Error | None:
+    async def _attempt(self, name: str, request: msgspec.Struct, id: int) -> Error | None:
         """Run one command and answer it. An error that is to be answered instead is returned."""
         try:
             answer = await COMMANDS[name](self, request)

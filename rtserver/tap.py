@@ -1,0 +1,235 @@
+"""The composition root: a list of the parts of the server and how they are put together. Nobody imports it but twistd."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import socket
+import time
+import uuid
+from collections.abc import Coroutine
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from autobahn.websocket.utf8validator import Utf8Validator
+from twisted.internet.defer import Deferred
+from twisted.python import usage
+from twisted.web.resource import IResource
+
+from rtserver import __version__
+from rtserver.cluster import Cluster
+from rtserver.config import Config, ConfigError, complete, load
+from rtserver.config.bounds import open_files, worst_case
+from rtserver.core.channels import Channels
+from rtserver.core.host import Environment
+from rtserver.core.options import TokenOptions
+from rtserver.core.ports import Broker
+from rtserver.demo import DemoFeed
+from rtserver.log import ServerLog
+from rtserver.node import Log, Node, Turn
+from rtserver.protocols.entrance import Entrance
+from rtserver.protocols.outbound import Drain
+from rtserver.protocols.streams import KINDS, EmulationResource, StreamParts, StreamResource
+from rtserver.protocols.upgrade import UpgradeResource
+from rtserver.protocols.ws import ConnectionFactory, WebSocketOptions
+from rtserver.server import Server
+from rtserver.services import BROKERS
+from rtserver.services.jwks import JWKS
+from rtserver.services.jwt_keys import JWTVerifier
+from rtserver.web.api import Api
+from rtserver.web.api_http import ApiAccess, ApiResource
+from rtserver.web.ops import Live, Metrics, NodeCollector, Ready
+from rtserver.web.pages import demo_pages
+from rtserver.web.site import Paths, RtSite, SiteLimits
+
+
+class Options(usage.Options):
+    """Options of ``twistd rtserver``."""
+
+    longdesc = "A realtime server: WebSocket, HTTP and Redis fan-out in one process."
+    optParameters = [
+        ["config", "c", None, "TOML file; without it the embedded default runs (memory broker, loopback, demo page)."],
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.overrides: dict[str, str] = {}
+
+    def opt_set(self, assignment: str) -> None:
+        """KEY=VALUE: set one key of the configuration, as in --set engine.type=redis. May be repeated."""
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise usage.UsageError(f"--set {assignment}: write KEY=VALUE")
+        self.overrides[key] = value
+
+    def postOptions(self) -> None:
+        try:
+            text = None if self["config"] is None else Path(self["config"]).read_text("utf-8")
+            self.configured = complete(load(text, os.environ, self.overrides))
+        except OSError as error:
+            raise usage.UsageError(f"{self['config']}: {error.strerror}") from error
+        except ConfigError as error:
+            raise usage.UsageError(f"the configuration is wrong:\n{error}") from error
+
+
+def makeService(options: Options) -> Server:
+    from twisted.internet import reactor
+
+    config, new_secrets = options.configured
+    log = ServerLog(config.log.level)
+    greet(config, new_secrets, log)
+    return build(reactor, config, log)
+
+
+def build(reactor: Any, config: Config, log: Log) -> Server:
+    """The whole server, put together and not started."""
+    intake = Intake()
+    node_id = str(uuid.uuid4())
+    broker = make_broker(reactor, config, node_id, intake)
+    node = Node(broker, environment(reactor, config, node_id, log), turn(reactor), log, config.engine.probe)
+    intake.node = node
+    cluster = Cluster(node, config.node.name or f"{socket.gethostname()}_{os.getpid()}")
+    drain = Drain(config.websocket.write_timeout, reactor.seconds)
+    entrance = Entrance(config.client, reactor.seconds, lambda: node.unready)
+    paths = connection_paths(reactor, config, node, cluster, drain, entrance)
+    inner = operator_paths(config, node, cluster, entrance, drain, log)
+    sites = [
+        (address, site(reactor, config, paths, {} if config.http_server.internal else inner))
+        for address in config.listen
+    ]
+    sites += [(address, site(reactor, config, {}, inner)) for address in config.http_server.internal]
+    server = Server(reactor, node, cluster, drain, sites)
+    server.shutdown_timeout = config.shutdown.timeout
+    server.json_log = config.log.format == "json"
+    if config.demo.enabled:
+        feed = DemoFeed(node)
+        server.rounds.append((feed.interval, feed.publish))
+    return server
+
+
+class Intake:
+    """Stands for the node until there is one: the broker needs it and the node needs the broker."""
+
+    node: Node
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.node, name)
+
+
+def make_broker(reactor: Any, config: Config, node_id: str, intake: Any) -> Broker:
+    module, _, name = BROKERS[config.engine.type].partition(":")
+    make = getattr(import_module(module), name)
+    if config.engine.type == "memory":
+        broker: Broker = make(reactor, node_id)
+    else:
+        broker = make(config.engine.redis, intake, reactor, node_id)
+    return broker
+
+
+def environment(reactor: Any, config: Config, node_id: str, log: Log) -> Environment:
+    def spawn(work: Coroutine[Any, Any, None]) -> None:
+        Deferred.fromCoroutine(work).addErrback(lambda failure: log("error", "unexpected failure", failure.value))
+
+    tokens = verifier(reactor, config.token)
+    separate = config.subscription_token
+    return Environment(
+        node_id=node_id,
+        version=__version__,
+        client=config.client,
+        channels=Channels(config.channel),
+        tokens=tokens,
+        subscription_tokens=tokens if separate is None else verifier(reactor, separate),
+        clock=reactor.seconds,
+        unix=time.time,
+        chance=random.random,
+        new_id=lambda: str(uuid.uuid4()),
+        spawn=spawn,
+    )
+
+
+def verifier(reactor: Any, options: TokenOptions) -> JWTVerifier:
+    return JWTVerifier(options, time.time, JWKS(options, reactor) if options.jwks_public_endpoint else None)
+
+
+def turn(reactor: Any) -> Turn:
+    return Turn(later=reactor.callLater, soon=lambda function: reactor.callLater(0, function))
+
+
+def connection_paths(
+    reactor: Any, config: Config, node: Node, cluster: Cluster, drain: Drain, entrance: Entrance
+) -> dict[str, IResource]:
+    """Where clients connect."""
+    paths: dict[str, IResource] = {}
+    for name, section in (("websocket", config.websocket), ("uni_websocket", config.uni_websocket)):
+        if section.enabled:
+            factory = ConnectionFactory(node, websocket_options(config, section), drain, reactor, name)
+            paths[section.handler_prefix] = UpgradeResource(factory, entrance)
+    streams = {name: getattr(config, name) for name in KINDS}
+    for name, section in streams.items():
+        if section.enabled:
+            parts = StreamParts(node, entrance, drain, reactor, section.max_request_body_size)
+            paths[section.handler_prefix] = StreamResource(KINDS[name], parts)
+    if config.emulation.enabled:
+        body_size = config.emulation.max_request_body_size
+        paths[config.emulation.handler_prefix] = EmulationResource(entrance, cluster.emulate, body_size)
+    return paths
+
+
+def websocket_options(config: Config, section: Any) -> WebSocketOptions:
+    return WebSocketOptions(
+        message_size_limit=section.message_size_limit,
+        compression=config.websocket.compression,
+        compression_min_size=config.websocket.compression_min_size,
+        handshake_timeout=config.limits.handshake_timeout,
+    )
+
+
+def operator_paths(
+    config: Config, node: Node, cluster: Cluster, entrance: Entrance, drain: Drain, log: Log
+) -> dict[str, IResource]:
+    """The API, health and metrics: on the public ports unless there are internal ones."""
+    access = ApiAccess(config.http_api.key, config.http_api.insecure, config.http_api.error_mode)
+    api = ApiResource(Api(node, cluster), access, log)
+    paths: dict[str, IResource] = {"/api": api, "/api/*": api, "/livez": Live(), "/readyz": Ready(node)}
+    if config.health.enabled:
+        paths[config.health.handler_prefix] = Live()
+    if config.prometheus.enabled:
+        paths[config.prometheus.handler_prefix] = Metrics(NodeCollector(node, gauges(node, entrance, drain)))
+    if config.demo.enabled:
+        paths.update(demo_pages())
+    return paths
+
+
+def gauges(node: Node, entrance: Entrance, drain: Drain) -> dict[str, Any]:
+    return {
+        "connections": ("Open client connections.", lambda: entrance.open),
+        "clients": ("Connected clients.", lambda: len(node.sessions)),
+        "users": ("Distinct users with a connection here.", lambda: len(node.users)),
+        "channels": ("Channels with subscribers here.", lambda: len(node.hub.channels)),
+        "slow_connections": ("Connections whose socket does not take everything.", lambda: len(drain)),
+        "ready": ("1 when new clients may come.", lambda: 0 if node.unready else 1),
+        "probe_seconds": ("Round trip of the last probe through the broker.", lambda: node.probe.round_trip),
+        "connections_refused": ("Requests that were not let in.", lambda: entrance.refused),
+    }
+
+
+def site(reactor: Any, config: Config, *tables: dict[str, IResource]) -> RtSite:
+    limits = config.limits
+    merged = {path: resource for table in tables for path, resource in table.items()}
+    sizes = SiteLimits(limits.api_body_size, limits.header_size, limits.handshake_timeout, limits.idle_timeout)
+    return RtSite(Paths(merged), reactor, sizes)
+
+
+def greet(config: Config, new_secrets: dict[str, str], log: Log) -> None:
+    """What an operator should read at start. New secrets are shown this once, on the terminal and not in the log."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    log("info", f"rtserver {__version__}, {config.engine.type} engine; {worst_case(config, open_files())}")
+    if not Utf8Validator.__module__.startswith("autobahn.nvx"):
+        log(
+            "warn", "Autobahn runs without NVX: frames from clients cost up to 60 times as much; unset AUTOBAHN_USE_NVX"
+        )
+    for key, value in new_secrets.items():
+        print(f"{key} was not configured; made now and kept in {config.state_dir}/secrets.toml: {value}", flush=True)

@@ -1,0 +1,148 @@
+"""The HTTP side of a port: exact paths, bounded requests, no HTTP/2 (WebSocket does not work over it here)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import Request, Site
+
+
+class BoundedRequest(Request):
+    """Refuses bodies above ``max_body`` bytes with 413, chunked ones too, before they are kept."""
+
+    max_body = 1_048_576
+    _received = 0
+    _refused = False
+
+    def gotLength(self, length: int | None) -> None:
+        if length is not None and length > self.max_body:
+            self._refuse()
+            super().gotLength(0)
+        else:
+            super().gotLength(length)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        self._received += len(data)
+        if self._received > self.max_body:
+            self._refuse()
+        elif not self._refused:
+            super().handleContentChunk(data)
+
+    def process(self) -> None:
+        if not self._refused:
+            super().process()
+
+    def _refuse(self) -> None:
+        """Answer at once and close: there is no use in reading on."""
+        if self._refused:
+            return
+        self._refused = True
+        text = b"the body is larger than %d bytes\n" % self.max_body
+        transport = self.channel.transport
+        transport.write(
+            b"HTTP/1.1 413 Request Entity Too Large\r\nConnection: close\r\nContent-Type: text/plain\r\n"
+            b"Content-Length: %d\r\n\r\n%b" % (len(text), text)
+        )
+        transport.loseConnection()
+
+
+class BoundedChannel(HTTPChannel):
+    """Gives a client ``head_timeout`` seconds in all for the first request's head, however slowly its bytes drip in."""
+
+    head_timeout = 5.0
+    _head_timer: IDelayedCall | None = None
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        self._head_timer = self.callLater(self.head_timeout, self._too_late)
+
+    def allHeadersReceived(self) -> None:
+        self._stop_timer()
+        super().allHeadersReceived()
+
+    def connectionLost(self, reason: Failure) -> None:
+        self._stop_timer()
+        super().connectionLost(reason)
+
+    def _too_late(self) -> None:
+        self._head_timer = None
+        self.transport.abortConnection()
+
+    def _stop_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+
+class Paths(Resource):
+    """Whole paths to resources; a path that ends in "/*" takes everything below it."""
+
+    def __init__(self, table: dict[str, IResource]) -> None:
+        super().__init__()
+        self._exact = {path.encode(): resource for path, resource in table.items() if not path.endswith("/*")}
+        self._below = {path[:-1].encode(): resource for path, resource in table.items() if path.endswith("/*")}
+
+    def getChildWithDefault(self, path: bytes, request: Request) -> Any:
+        whole = request.uri.partition(b"?")[0]
+        resource = self._exact.get(whole)
+        if resource is not None:
+            request.postpath = []
+            return resource
+        for prefix, below in self._below.items():
+            if whole.startswith(prefix):
+                request.postpath = whole[len(prefix) :].split(b"/")
+                return below
+        return _NOT_FOUND
+
+
+class NotFound(Resource):
+    isLeaf = True
+
+    def render(self, request: Request) -> bytes:
+        request.setResponseCode(404)
+        request.setHeader(b"content-type", b"text/plain; charset=utf-8")
+        return b"nothing is served at this address\n"
+
+
+_NOT_FOUND = NotFound()
+
+
+@dataclass(frozen=True, slots=True)
+class SiteLimits:
+    """Sizes in bytes, times in seconds. ``idle_timeout`` bounds a request's arrival and the pause between two."""
+
+    body_size: int = 1_048_576
+    header_size: int = 16_384
+    head_timeout: float = 5.0
+    idle_timeout: float = 60.0
+
+
+class RtSite(Site):
+    """There is no access log: a line per request costs more than the request."""
+
+    def __init__(self, root: IResource, reactor: IReactorTime, limits: SiteLimits) -> None:
+        request_class = type("SizedRequest", (BoundedRequest,), {"max_body": limits.body_size})
+        super().__init__(
+            root,
+            requestFactory=request_class,
+            timeout=limits.idle_timeout,
+            reactor=reactor,
+            parsePOSTFormSubmission=False,
+        )
+        self.protocol = type(
+            "SizedChannel",
+            (BoundedChannel,),
+            {"totalHeadersSize": limits.header_size, "head_timeout": limits.head_timeout},
+        )
+        self.displayTracebacks = False
+
+    def acceptableProtocols(self) -> list[bytes]:
+        return [b"http/1.1"]
+
+    def log(self, request: Request) -> None:
+        """See the class."""
