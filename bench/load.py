@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.processes import ROOT, WORK, Stage
+from bench.processes import ROOT, WORK, Stage, end_with_parent
 
 FANLOAD = WORK / "fanload"
 LONGEST_RUN = 200.0
@@ -77,6 +77,7 @@ def run_load(stage: Stage, target: Target, load: Load) -> Figures:
         capture_output=True,
         text=True,
         timeout=LONGEST_RUN,
+        preexec_fn=end_with_parent,
     )
     if done.returncode or not done.stdout:
         raise RuntimeError(f"fanload ended with {done.returncode}: {done.stderr[-1000:]}")

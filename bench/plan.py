@@ -17,7 +17,7 @@ class Scale:
     """How much is measured. ``backlog`` bounds the seconds that a contender works at one load, over its capacity or not."""
 
     subscribers: int = 1000
-    rates: tuple[int, ...] = (20, 100, 500, 1000)
+    rates: tuple[int, ...] = (20, 100, 500, 1000, 3000)
     rounds: int = 3
     warm: float = 1.0
     seconds: float = 5.0
@@ -52,7 +52,7 @@ def steps(contenders: list[Contender], scale: Scale) -> Iterator[Step]:
         order = contenders if number % 2 == 0 else contenders[::-1]
         for rate in scale.rates:
             for contender in order:
-                if rate in contender.rates:
+                if rate <= contender.highest_rate:
                     yield Step(contender, "fan-out", fan_out(contender, rate, scale), number)
         for contender in order:
             yield Step(contender, "connect", Load(scale.connects), number)

@@ -20,7 +20,7 @@ from bench.peers import CONTENDERS
 from bench.peers.contender import Contender
 from bench.plan import QUICK, Scale, Step, steps
 from bench.processes import Stage, StartFailure, start_redis
-from bench.report import as_markdown, as_text, facts, tables
+from bench.report import as_markdown, as_text, facts, tables, with_figures
 from bench.results import Results
 
 DESCRIPTORS_BESIDE = 200
@@ -30,6 +30,7 @@ DESCRIPTORS_BESIDE = 200
 def main(arguments: list[str]) -> int:
     options = parse(arguments)
     signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     contenders = chosen(options.only)
     scale = scale_for(options)
     try:
@@ -47,9 +48,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a sanity run of about a minute; its figures mean little")
     parser.add_argument("--only", default="", help=f"contenders, comma separated, of: {', '.join(CONTENDERS)}")
     parser.add_argument("--rounds", type=int, help="how often everything is measured (default 3, 1 with --quick)")
-    parser.add_argument("--rates", help="messages a second, comma separated (default 20,100,500,1000)")
+    parser.add_argument("--rates", help="messages a second, comma separated (default 20,100,500,1000,3000)")
     parser.add_argument("--json", type=Path, help="write every measurement to this file")
-    parser.add_argument("--markdown", type=Path, help="write the tables to this file")
+    parser.add_argument("--markdown", type=Path, help="write the tables to this file, between its marks if it has them")
     return parser.parse_args(arguments)
 
 
@@ -112,7 +113,8 @@ def show(results: Results, contenders: list[Contender], scale: Scale, options: a
     if options.json:
         options.json.write_text(json.dumps(results.as_json(), indent=1) + "\n")
     if options.markdown:
-        options.markdown.write_text(as_markdown(*parts))
+        page = options.markdown.read_text() if options.markdown.exists() else ""
+        options.markdown.write_text(with_figures(page, as_markdown(*parts)))
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:

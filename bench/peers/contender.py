@@ -15,19 +15,18 @@ from bench.processes import WORK, Stage
 VENV = WORK / "venv"
 """Where the peers from PyPI live, apart from rtserver's own environment."""
 
-RATES = (20, 100, 500, 1000)
-
 
 @dataclass(frozen=True)
 class Contender:
-    """``start`` brings the server up on a stage. ``capacity`` is what it is known to deliver a second, roughly: a load far
-    above it is kept short, because draining it takes load / capacity times as long. ``packages`` are Debian's, each with
-    a file that shows that it is there; ``optional`` ones are measured only where they are installed already."""
+    """``start`` brings the server up on a stage. ``highest_rate``, in messages a second, is the most it is asked for.
+    ``capacity`` is what it is known to deliver a second, roughly: a load far above it is kept short, because draining it
+    takes load / capacity times as long. ``packages`` are Debian's, each with a file that shows that it is there. An
+    ``optional`` contender is measured only where its packages are installed already."""
 
     name: str
     start: Callable[[Stage], Target]
     version: Callable[[], str]
-    rates: tuple[int, ...] = RATES
+    highest_rate: int = 20_000
     capacity: int = 1_000_000
     packages: tuple[tuple[str, Path], ...] = ()
     pypi: tuple[str, ...] = ()

@@ -26,7 +26,7 @@ CONTENDER = Contender(
     name="fastapi",
     start=start,
     version=lambda: pypi_version("fastapi", "uvicorn", "uvloop", "websockets", "redis"),
-    rates=(20,),
+    highest_rate=20,
     capacity=20_000,
     pypi=("fastapi", "uvicorn[standard]", "redis"),
 )

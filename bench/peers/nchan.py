@@ -35,6 +35,7 @@ CONTENDER = Contender(
     name="nchan",
     start=start,
     version=version,
+    highest_rate=1000,
     capacity=120_000,
     packages=(("nginx", program("nginx")), ("libnginx-mod-nchan", MODULE)),
     counts_idle=True,

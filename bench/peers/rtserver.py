@@ -21,7 +21,9 @@ DOOR = "rt:"
 
 def start(stage: Stage, channel: str) -> Target:
     port = free_port()
-    config = stage.write("rtserver.toml", fill("rtserver.toml.in", port=port, redis=stage.redis_port))
+    config = stage.write(
+        "rtserver.toml", fill("rtserver.toml.in", port=port, redis=stage.redis_port, state=stage.directory)
+    )
     pid = stage.spawn(TWISTD, "-n", "--pidfile=", "rtserver", "--config", config, cwd=ROOT, ports=(port,))
     return Target(
         port=port,
