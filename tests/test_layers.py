@@ -18,7 +18,7 @@ OUTER_WORLD = {
 LAYERS = {
     "core": {"rtserver.core", "msgspec"},
     "node": {"rtserver.core", "rtserver.node", "rtserver.feeds", "twisted.internet.defer", "msgspec"},
-    "cluster": {"rtserver.core", "rtserver.cluster", "twisted.internet.defer", "msgspec"},
+    "cluster": {"rtserver.core", "rtserver.node", "rtserver.cluster", "twisted.internet.defer", "msgspec"},
     "protocols": {
         "rtserver.core", "rtserver.node", "rtserver.cluster", "rtserver.protocols",
         "autobahn", "twisted", "zope.interface", "google.protobuf", "msgspec",
