@@ -7,6 +7,7 @@ kernel ends them should the benchmark itself be killed.
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ WORK = ROOT / ".bench"
 
 START_SECONDS = 20.0
 STOP_SECONDS = 5.0
+LOG_LINES = 8
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
@@ -68,13 +70,14 @@ class Stage:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path
 
-    def spawn(self, *command: str | Path, cwd: Path | None = None, ports: tuple[int, ...]) -> int:
-        """Starts a process and waits until it listens on every one of ``ports``. Returns its pid."""
+    def spawn(self, *command: str | Path, ports: tuple[int, ...], **environment: str) -> int:
+        """Starts a process in the directory and waits until it listens on every one of ``ports``. Returns its pid."""
         log = self.directory / f"{Path(command[0]).name}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [str(word) for word in command],
-                cwd=cwd or self.directory,
+                cwd=self.directory,
+                env=os.environ | environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -96,9 +99,8 @@ def _wait_until_listening(process: subprocess.Popen[bytes], port: int, log: Path
             time.sleep(0.05)
         else:
             return
-    what = f"{process.args!r} does not listen on port {port}"
-    tail = log.read_text(errors="replace")[-2000:]
-    raise StartFailure(f"{what}; its log ends with:\n{tail}")
+    tail = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+    raise StartFailure("\n    ".join([f"it does not listen on port {port}; its log ends with:", *tail]))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -33,7 +33,8 @@ class Spread:
 @dataclass
 class Results:
     measurements: list[Measurement] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+    """Why a contender was given up, by its name."""
 
     def add(self, step: Step, figures: Figures) -> None:
         self.measurements.append(

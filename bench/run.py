@@ -85,12 +85,14 @@ def measure(contenders: list[Contender], scale: Scale) -> Results:
     with Stage() as base:
         redis_port = start_redis(base)
         for step in steps(contenders, scale):
+            if step.contender.name in results.failures:
+                continue
             what = f"{step.contender.name}, {step.kind}" + (f" at {step.load.rate:g} msg/s" if step.load.rate else "")
             print(f"{time.monotonic() - began:5.0f} s  round {step.round + 1}: {what}", file=sys.stderr)
             try:
                 take(step, redis_port, results)
             except (StartFailure, RuntimeError) as failure:
-                results.failures.append(f"{what}: {failure}")
+                results.failures[step.contender.name] = f"{what}: {failure}"
                 print(f"failed: {failure}", file=sys.stderr)
     return results
 
@@ -108,7 +110,7 @@ def show(results: Results, contenders: list[Contender], scale: Scale, options: a
     command = "make bench" if len(sys.argv) == 1 else f'make bench BENCH="{shlex.join(sys.argv[1:])}"'
     parts = (facts(contenders, scale, command), tables(results, contenders, scale), list(judge(results, scale)))
     print(as_text(*parts))
-    for failure in results.failures:
+    for failure in results.failures.values():
         print(f"FAILED        {failure}")
     if options.json:
         options.json.write_text(json.dumps(results.as_json(), indent=1) + "\n")

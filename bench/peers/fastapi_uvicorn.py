@@ -11,8 +11,8 @@ def start(stage: Stage) -> Target:
     port = free_port()
     app = "bench.peers.fastapi_app:create_app"
     options = ("--factory", "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning", "--app-dir", ROOT)
-    environment = f"BENCH_REDIS=redis://127.0.0.1:{stage.redis_port}/0"
-    pid = stage.spawn("/usr/bin/env", environment, VENV / "bin" / "uvicorn", app, *options, cwd=ROOT, ports=(port,))
+    redis = f"redis://127.0.0.1:{stage.redis_port}/0"
+    pid = stage.spawn(VENV / "bin" / "uvicorn", app, *options, ports=(port,), BENCH_REDIS=redis)
     return Target(
         port=port,
         path="/ws",

@@ -24,7 +24,7 @@ def start(stage: Stage, channel: str) -> Target:
     config = stage.write(
         "rtserver.toml", fill("rtserver.toml.in", port=port, redis=stage.redis_port, state=stage.directory)
     )
-    pid = stage.spawn(TWISTD, "-n", "--pidfile=", "rtserver", "--config", config, cwd=ROOT, ports=(port,))
+    pid = stage.spawn(TWISTD, "-n", "--pidfile=", "rtserver", "--config", config, ports=(port,), PYTHONPATH=str(ROOT))
     return Target(
         port=port,
         path="/connection/websocket",
