@@ -36,7 +36,7 @@ from rtserver.protocols.upgrade import UpgradeResource
 from rtserver.protocols.ws import ConnectionFactory, WebSocketOptions
 from rtserver.server import Server
 from rtserver.services import BROKERS
-from rtserver.services.jwks import JWKS
+from rtserver.services.jwks import JWKS, http_client
 from rtserver.services.jwt_keys import JWTVerifier
 from rtserver.web.api import Api
 from rtserver.web.api_http import ApiAccess, ApiResource
@@ -150,7 +150,8 @@ def environment(reactor: Any, config: Config, node_id: str, log: Log) -> Environ
 
 
 def verifier(reactor: Any, options: TokenOptions) -> JWTVerifier:
-    return JWTVerifier(options, time.time, JWKS(options, reactor) if options.jwks_public_endpoint else None)
+    keys = JWKS(options.jwks_public_endpoint, http_client(reactor), reactor) if options.jwks_public_endpoint else None
+    return JWTVerifier(options, time.time, keys)
 
 
 def turn(reactor: Any) -> Turn:
