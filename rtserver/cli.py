@@ -170,7 +170,9 @@ def publish(arguments: argparse.Namespace, world: World) -> None:
     try:
         status, answer = world.send(request)
     except (OSError, ValueError) as error:
-        raise CommandFailed(f"no answer from {url} ({error}): is the server running, and is --url right?") from error
+        raise CommandFailed(
+            f"no answer from {url} ({getattr(error, 'reason', error)}): is the server running, and is --url right?"
+        ) from error
     print(json.dumps(result(status, answer)), file=world.out)
 
 
