@@ -12,8 +12,9 @@ from typing import Any, Protocol
 
 from msgspec import Raw
 
-from rtserver.core import commands, connecting, errors  # noqa: F401  (they register the commands)
+from rtserver.core import commands, connecting, control, errors  # noqa: F401  (they register the commands)
 from rtserver.core.channels import data_refusal
+from rtserver.core.control import DisconnectUser, Target
 from rtserver.core.deadlines import Deadlines
 from rtserver.core.errors import BrokerError, CommandError, Disconnected, DisconnectReason
 from rtserver.core.flow import Channel, Flow, Subscription
@@ -171,10 +172,10 @@ class Node:
         return [session for session in self.users.get(user, ()) if session.state is State.CONNECTED]
 
     async def replace_others(self, session: Session, channel: str) -> None:
-        """The other connections of the user on this node; ``cluster`` reaches those on other nodes."""
-        for other in self.sessions_of(session.user):
-            if other is not session:
-                other.close(errors.CONNECTION_LIMIT)
+        target = Target(session.user, whitelist=[session.id])
+        reason = errors.CONNECTION_LIMIT
+        message = DisconnectUser(self.env.node_id, target, reason.code, reason.reason)
+        await self.broker.publish_control(control.encode(message))
 
     # Subscriptions
 
@@ -201,7 +202,7 @@ class Node:
         try:
             if sub.presence:
                 await self.broker.remove_presence(sub.channel, sub.session.id)
-            if sub.join_leave and sub.info is not None:
+            if sub.joined and sub.info is not None:
                 await self.broker.publish_leave(sub.channel, sub.info)
         except BrokerError as failure:
             self._warn("a leave was not told", failure)
@@ -308,19 +309,22 @@ class Node:
             options = self.env.channels.find(name)
             if channel is None or options is None or not channel.positioned:
                 continue
+            before = channel.offset
             try:
                 top = (await self.history(name, options, HistoryFilter(limit=0))).top
             except BrokerError as failure:
                 self._warn("a position could not be checked; it is checked again later", failure)
                 return
-            self._compare(channel, top)
+            self._compare(channel, top, before)
 
-    def _compare(self, channel: Channel, top: StreamPosition) -> None:
-        """Publications may have come while the answer was on its way: being ahead of it is no gap."""
+    def _compare(self, channel: Channel, top: StreamPosition, before: int) -> None:
+        """``before`` is the channel's offset when the question was sent: publications may have come since, but a top below
+        it means that the broker lost what it had given out (a failover)."""
         if self.hub.channels.get(channel.name) is not channel or channel.position is None:
             return
-        if channel.epoch != top.epoch or channel.offset < top.offset:
+        if channel.epoch != top.epoch or not before <= top.offset <= channel.offset:
             self.on_hole(channel)
+            channel.epoch = None
         channel.heard_at = self.env.clock()
 
     def quiet_channels(self) -> list[str]:

@@ -70,6 +70,7 @@ class Subscription:
         "info",
         "presence",
         "join_leave",
+        "joined",
         "expire_at",
         "live",
         "from_seq",
@@ -90,6 +91,8 @@ class Subscription:
         self.presence = False
         self.join_leave = False
         """Whether the channel tells others of this subscription's coming and going."""
+        self.joined = False
+        """Others were told of its coming, so they must be told of its going."""
         self.expire_at = 0.0
         self.live = True
         self.from_seq = 0

@@ -77,6 +77,7 @@ class Hub:
         first = channel is None
         if channel is None:
             channel = self.channels[sub.channel] = Channel(sub.channel)
+            channel.heard_at = self._clock()
         sub.gate = []
         channel.gated.add(sub)
         channel.size += 1

@@ -135,7 +135,6 @@ def _undo(session: Session, sub: Subscription) -> None:
     if session.subs.get(sub.channel) is sub:
         del session.subs[sub.channel]
         session.host.detach(sub)
-        sub.join_leave = False
         session.host.env.spawn(session.host.farewell(sub))
 
 
@@ -216,6 +215,7 @@ def _open(session: Session, sub: Subscription, outcome: Recovery | None) -> None
     if late:
         _write_late(session, sub, [publication for publication, _ in late])
     if sub.join_leave:
+        sub.joined = True
         session.host.env.spawn(session.host.announce(sub))
 
 

@@ -21,10 +21,11 @@ byte order under tiny send buffers notices when a new Twisted means something el
 
 def backlog(transport: Any) -> int:
     """Bytes that the transport has taken and the socket has not."""
-    below = transport if isinstance(transport, _PLAIN) else getattr(transport, "transport", transport)
-    if not hasattr(below, "dataBuffer"):
-        return 0
-    return len(below.dataBuffer) - below.offset + below._tempDataLen
+    if transport.__class__ in _PLAIN:
+        return len(transport.dataBuffer) - transport.offset + transport._tempDataLen
+    waiting = sum(len(part) for part in getattr(transport, "_appSendBuffer", ()))
+    below = getattr(transport, "transport", None)
+    return waiting + (backlog(below) if below is not None and below.__class__ in _PLAIN else 0)
 
 
 class Drain:

@@ -63,9 +63,7 @@ class Connection(WebSocketServerProtocol):  # type: ignore[misc]
     # The writing side (``core.ports.Outbound``)
 
     def write(self, data: bytes) -> None:
-        """Write whole frames."""
-        if self.writer is not None and self.state == self.STATE_OPEN:
-            self.writer.write(data)
+        """Write whole frames. From the open handshake to the close frame the writer's own method stands in its place."""
 
     def close(self, reason: DisconnectReason) -> None:
         if reason in (errors.SLOW, errors.WRITE_ERROR):
@@ -104,7 +102,14 @@ class Connection(WebSocketServerProtocol):  # type: ignore[misc]
         if hasattr(self.transport, "setTcpNoDelay") and self.factory.is_tcp(self.transport):
             self.transport.setTcpNoDelay(True)
         self.writer = EagerWriter(self.transport, self.factory.queue_max_size, self.factory.drain, self.too_slow)
+        self.write = self.writer.write
         self.opened()
+
+    def sendCloseFrame(self, *args: Any, **named: Any) -> None:
+        """No data frame may follow a close frame (RFC 6455 section 5.5.1)."""
+        if self.writer is not None:
+            self.writer.stop()
+        super().sendCloseFrame(*args, **named)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         self.received(payload)
