@@ -30,13 +30,23 @@ LAYERS = {
     },
     "services": {"rtserver.core", "rtserver.services", "twisted", "zope.interface", "msgspec"},
     "config": {
-        "rtserver.core", "rtserver.config", "rtserver.services.redis_options",
-        "pydantic", "pydantic_core", "cryptography", "twisted.internet.endpoints",
+        "rtserver.core", "rtserver.config", "rtserver.services.redis_options", "rtserver.services.jwt_keys",
+        "pydantic", "pydantic_core", "twisted.internet.endpoints",
+    },
+    "log": {"rtserver.core", "twisted", "zope.interface"},
+    "demo": {"rtserver.core", "rtserver.node", "msgspec"},
+    "server": {
+        "rtserver.core", "rtserver.node", "rtserver.cluster", "rtserver.protocols", "rtserver.log",
+        "twisted", "zope.interface",
     },
 }  # fmt: skip
 """What each room may import beside the standard library and the version of the package."""
 
-FAMILIES = {"hiredis": "Redis", "txredisapi": "Redis", "txpostgres": "PostgreSQL", "psycopg2": "PostgreSQL"}
+FAMILIES = {
+    "hiredis": "Redis", "txredisapi": "Redis",
+    "txpostgres": "PostgreSQL", "psycopg2": "PostgreSQL",
+    "jwt": "JWT", "cryptography": "JWT",
+}  # fmt: skip
 """Libraries that are two halves of one."""
 
 OUTSIDE = {"tap", "cli"}

@@ -142,7 +142,7 @@ class LimitsOptions:
 
 @dataclass(frozen=True, slots=True)
 class HTTPServerOptions:
-    """``internal``: endpoints that serve the API, metrics and health; the public ones then no longer do."""
+    """``internal``: endpoints that serve API, health, metrics and demonstration; the public ones then no longer do."""
 
     internal: tuple[str, ...] = ()
 

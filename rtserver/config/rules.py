@@ -15,6 +15,7 @@ from rtserver.core.probe import ProbeOptions
 from rtserver.services.redis_options import RedisOptions
 
 NAMESPACE_NAME = re.compile(r"[-a-zA-Z0-9_.]{2,}")
+WORD = r"(?:[A-Za-z0-9_-]|\\[.-])+"
 PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 
 MEMORY_PRESENCE_TTL = 60
@@ -46,7 +47,7 @@ def placeholders_without_group(options: TokenOptions) -> bool:
     that matches anything would let the maker of a token choose the server that verifies it."""
     regexes = options.issuer_regex + "\n" + options.audience_regex
     return any(
-        not re.search(rf"\(\?P<{re.escape(name)}>(?:[\w-]|\\\.)+(?:\|(?:[\w-]|\\\.)+)*\)", regexes)
+        not re.search(rf"\(\?P<{re.escape(name)}>{WORD}(?:\|{WORD})*\)", regexes)
         for name in PLACEHOLDER.findall(options.jwks_public_endpoint)
     )
 
@@ -54,7 +55,7 @@ def placeholders_without_group(options: TokenOptions) -> bool:
 def prefixes(config: Config) -> dict[str, str]:
     """The key of the path of every transport and page that is on, and the path."""
     return {
-        f"{each.name}.handler_prefix": getattr(config, each.name).handler_prefix.rstrip("/")
+        f"{each.name}.handler_prefix": getattr(config, each.name).handler_prefix
         for each in fields(config)
         if getattr(getattr(config, each.name), "enabled", False)
         and hasattr(getattr(config, each.name), "handler_prefix")

@@ -8,19 +8,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from twisted.internet.endpoints import serverFromString
 
 from rtserver.config.options import Config, HTTPServerOptions
 from rtserver.core.options import ChannelOptions, ChannelRules, ClientOptions, TokenOptions
+from rtserver.services.jwt_keys import static_keys
 from rtserver.services.redis_options import RedisOptions, parse_address
 
 Check = Callable[[object], str]
 
+OWN_PATHS = ("/api", "/livez", "/readyz")
 PREFIX = re.compile(r"/[A-Za-z0-9._~/-]*")
 
 
@@ -31,6 +31,15 @@ def text_check(check: Callable[[str], str]) -> Check:
         return check(value) if isinstance(value, str) and value else ""
 
     return checked
+
+
+def refusal(attempt: Callable[[], object]) -> str:
+    """The sentence of the ``ValueError`` that an attempt ends with, "" when it does not."""
+    try:
+        attempt()
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 @text_check
@@ -51,13 +60,12 @@ def readable_file(value: str) -> str:
         return f"{value} cannot be read ({error.strerror}): name a file that the server may read"
 
 
-def pem_of(kind: type, name: str) -> Check:
+def verifying(key: str) -> Check:
+    """Whether tokens can be verified by the value of this key, as the verifier itself judges it."""
+
     def check(value: str) -> str:
-        try:
-            found = load_pem_public_key(value.encode())
-        except ValueError:
-            return f"write the {name} public key in PEM form, from -----BEGIN PUBLIC KEY----- to its END line"
-        return "" if isinstance(found, kind) else f"this key is not of the kind {name}: write an {name} public key"
+        options: dict[str, Any] = {key: value}
+        return refusal(lambda: static_keys(TokenOptions(**options)))
 
     return text_check(check)
 
@@ -74,11 +82,7 @@ def jwks_address(value: str) -> str:
 
 @text_check
 def redis_address(value: str) -> str:
-    try:
-        parse_address(value)
-    except ValueError as error:
-        return str(error)
-    return ""
+    return refusal(lambda: parse_address(value))
 
 
 @text_check
@@ -103,8 +107,10 @@ def endpoint(value: str) -> str:
 
 @text_check
 def handler_prefix(value: str) -> str:
-    good = PREFIX.fullmatch(value) and value != "/"
-    return "" if good else "write a path that begins with / and has letters, digits and . _ ~ - / only"
+    if not PREFIX.fullmatch(value) or value.endswith("/"):
+        return "write a path that begins with /, has letters, digits and . _ ~ - / only, and does not end with /"
+    taken = value in OWN_PATHS or value.startswith("/api/")
+    return "the server uses this path itself: write another" if taken else ""
 
 
 def whole_seconds(value: object) -> str:
@@ -140,8 +146,10 @@ CHECKS: dict[tuple[type, str], tuple[Check, ...]] = {
     (RedisOptions, "tls_ca"): (readable_file,),
     (RedisOptions, "tls_cert"): (readable_file,),
     (RedisOptions, "tls_key"): (readable_file,),
-    (TokenOptions, "rsa_public_key"): (pem_of(RSAPublicKey, "RSA"),),
-    (TokenOptions, "ecdsa_public_key"): (pem_of(EllipticCurvePublicKey, "ECDSA"),),
+    **{
+        (TokenOptions, key): (verifying(key),)
+        for key in ("hmac_secret_key", "hmac_previous_secret_key", "rsa_public_key", "ecdsa_public_key")
+    },
     (TokenOptions, "jwks_public_endpoint"): (jwks_address,),
     (TokenOptions, "audience_regex"): (regex,),
     (TokenOptions, "issuer_regex"): (regex,),

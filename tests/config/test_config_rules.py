@@ -5,6 +5,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from rtserver.config import ConfigError, load
+from rtserver.core.tokens import ClaimRules
 
 
 def problems(text):
@@ -85,7 +86,10 @@ BROKEN = [
     ('[websocket]\nhandler_prefix = "/"', "websocket.handler_prefix"),
     ('[websocket]\nhandler_prefix = ""', "websocket.handler_prefix"),
     ('[websocket]\nhandler_prefix = "/a?b"', "websocket.handler_prefix"),
-    ('[sse]\nhandler_prefix = "/connection/websocket/"', "sse.handler_prefix"),
+    ('[sse]\nhandler_prefix = "/connection/sse/"', "sse.handler_prefix"),
+    ('[sse]\nhandler_prefix = "/connection/http_stream"', "sse.handler_prefix"),
+    ('[health]\nhandler_prefix = "/readyz"', "health.handler_prefix"),
+    ('[prometheus]\nhandler_prefix = "/api/metrics"', "prometheus.handler_prefix"),
     ("[emulation]\nenabled = false", "emulation.enabled"),
     ("[websocket]\nmessage_size_limit = 1", "websocket.message_size_limit"),
     ('[shutdown]\ntimeout = "0s"', "shutdown.timeout"),
@@ -129,9 +133,17 @@ def test_public_keys_must_be_of_the_kind_that_the_key_names():
     of_rsa, of_ec = pem(rsa.generate_private_key(65537, 2048)), pem(ec.generate_private_key(ec.SECP256R1()))
     text = "[client.token]\nrsa_public_key = '''{}'''\necdsa_public_key = '''{}'''"
     load(text.format(of_rsa, of_ec), {})
-    found = problems(text.format(of_ec, of_rsa))
-    assert found["client.token.rsa_public_key"] == "this key is not of the kind RSA: write an RSA public key"
-    assert found["client.token.ecdsa_public_key"] == "this key is not of the kind ECDSA: write an ECDSA public key"
+    assert set(problems(text.format(of_ec, of_rsa))) == {"client.token.rsa_public_key", "client.token.ecdsa_public_key"}
+
+
+def test_a_public_key_is_no_secret():
+    of_rsa = pem(rsa.generate_private_key(65537, 2048))
+    assert set(problems(f"[client.token]\nhmac_secret_key = '''{of_rsa}'''")) == {"client.token.hmac_secret_key"}
+
+
+@pytest.mark.parametrize("text", [text for text in GOOD if "jwks" in text])
+def test_an_address_of_keys_that_is_taken_is_one_that_the_verifier_takes(text):
+    ClaimRules(load(text, {}).token)
 
 
 def test_tls_files_that_exist_are_taken(tmp_path):
