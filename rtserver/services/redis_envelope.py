@@ -14,10 +14,11 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw, Struct
 
+from rtserver.core.errors import BrokerError
 from rtserver.core.messages import ClientInfo, Publication
 
 
-class BadEnvelope(ValueError):
+class BadEnvelope(BrokerError):
     """Bytes that are none of the messages above."""
 
 
@@ -75,7 +76,10 @@ def parse_publication(message: bytes) -> tuple[Publication, str]:
         end = int(size)
         return read_publication(int(offset), rest[:end], rest[end:]), epoch.decode()
     except ValueError as error:
-        raise BadEnvelope(f"a publication in a form that this version does not know: {message[:40]!r}") from error
+        raise BadEnvelope(
+            f"a publication in a form that this version does not know ({message[:40]!r}): "
+            "let nothing else publish below redis.prefix"
+        ) from error
 
 
 def read_publication(offset: int, meta: bytes, data: bytes) -> Publication:

@@ -40,6 +40,14 @@ def quiet_factory(build: Callable[[], Any]) -> Factory:
     return factory
 
 
+def nobody(reason: Failure) -> None:
+    """Whom a session tells of its loss before a link has taken it (a connection attempt that another one overtook)."""
+
+
+def _not_tcp(_: bool) -> None:
+    """A Unix socket has no such option."""
+
+
 class Session(Protocol):
     """The protocol object of one connection. It calls ``on_lost`` exactly once, when its transport is gone."""
 
@@ -146,6 +154,8 @@ class Link:
             return
         self.state = LinkState.PREPARING
         self._session = session
+        for tune in ("setTcpNoDelay", "setTcpKeepAlive"):
+            getattr(session.transport, tune, _not_tcp)(True)
         session.on_lost = lambda reason: self._lost(session, reason)
         preparing = session.prepare().addTimeout(self._plan.prepare_timeout, self._reactor)
         self._attempt = preparing
