@@ -6,6 +6,7 @@ import os
 import random
 import resource
 import socket
+import sys
 import time
 import uuid
 from collections.abc import Coroutine
@@ -20,7 +21,7 @@ from twisted.web.resource import IResource
 
 from rtserver import __version__
 from rtserver.cluster import Cluster
-from rtserver.config import Config, ConfigError, complete, load
+from rtserver.config import Config, ConfigError, complete, ignored_variables, load
 from rtserver.config.bounds import open_files, worst_case
 from rtserver.core.channels import Channels
 from rtserver.core.host import Environment
@@ -224,7 +225,7 @@ def site(reactor: Any, config: Config, *tables: dict[str, IResource]) -> RtSite:
 
 
 def greet(config: Config, new_secrets: dict[str, str], log: Log) -> None:
-    """What an operator should read at start. New secrets are shown this once, on the terminal and not in the log."""
+    """What an operator should read at start. New secrets are shown this once, on a terminal; a log must not have them."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     log("info", f"rtserver {__version__}, {config.engine.type} engine; {worst_case(config, open_files())}")
@@ -232,5 +233,8 @@ def greet(config: Config, new_secrets: dict[str, str], log: Log) -> None:
         log(
             "warn", "Autobahn runs without NVX: frames from clients cost up to 60 times as much; unset AUTOBAHN_USE_NVX"
         )
+    for name in ignored_variables(os.environ, config.channel.namespaces):
+        log("warn", f"the environment variable {name} is not known here and has no effect")
     for key, value in new_secrets.items():
-        print(f"{key} was not configured; made now and kept in {config.state_dir}/secrets.toml: {value}", flush=True)
+        shown = f": {value}" if sys.stdout.isatty() else ""
+        print(f"{key} was not configured; made now and kept in {config.state_dir}/secrets.toml{shown}", flush=True)

@@ -9,6 +9,7 @@ from functools import cache
 
 from rtserver.core.wire import FramedWire
 from rtserver.protocols import load
+from rtserver.protocols.varint import delimited
 
 TEXT, BINARY = 0x81, 0x82
 """First bytes of a final, uncompressed data frame (RFC 6455 section 5.2)."""
@@ -54,17 +55,6 @@ def deflated(first: int, min_size: int) -> Callable[[bytes], bytes]:
 
 WINDOW_BITS = 11
 """The deflate window that the handshake agrees on (2 KiB): memory per connection stays small."""
-
-
-def delimited(message: bytes) -> bytes:
-    """A Protobuf message with its length before it, as an unsigned varint."""
-    size = len(message)
-    prefix = bytearray()
-    while size > 0x7F:
-        prefix.append(size & 0x7F | 0x80)
-        size >>= 7
-    prefix.append(size)
-    return bytes(prefix) + message
 
 
 def line(message: bytes) -> bytes:

@@ -15,7 +15,8 @@ from msgspec import Raw, Struct, structs
 from rtserver.core import messages as m
 from rtserver.core.errors import BadFrame, NotJSON
 from rtserver.protocols import client_pb2 as ours
-from rtserver.protocols.centrifuge_protobuf import ProtobufCodec, delimited, read_varint, varint
+from rtserver.protocols.centrifuge_protobuf import ProtobufCodec
+from rtserver.protocols.varint import delimited, read_varint, varint
 
 codec = ProtobufCodec()
 
