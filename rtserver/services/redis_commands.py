@@ -17,7 +17,7 @@ from rtserver.core.errors import BrokerUnavailable
 from rtserver.core.ports import BrokerStats
 from rtserver.services.redis_errors import FunctionMissing, ReadOnly, broker_error
 from rtserver.services.redis_library import Library
-from rtserver.services.redis_link import Link, LinkPlan, nobody
+from rtserver.services.redis_link import Link, LinkPlan, LinkState, nobody
 
 Ask = Callable[..., "Deferred[Any]"]
 """Sends one command on a fresh connection; fires with the reply."""
@@ -105,6 +105,8 @@ class Commands:
 
     def call(self, *args: str | bytes | int) -> Deferred[Any]:
         """Send a command. Fires with the reply (bulk strings as bytes), or fails with ``BrokerError``."""
+        if self.link.state is LinkState.STOPPED:
+            return fail(self.link.unavailable())
         command = hiredis.pack_command(args)
         if self._calls >= self._limits.max_calls or self._bytes + len(command) > self._limits.max_bytes:
             self._stats.commands_failed += 1

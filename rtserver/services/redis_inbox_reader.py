@@ -136,15 +136,15 @@ class InboxReader:
     async def _next(self) -> list[Entry]:
         """The next entries in order: unfinished ones first, then new ones. Empty when none came for a while."""
         now = self._shard.reactor.seconds()
-        if now >= self._tidy_at:
-            await self._shard.function("inbox_tidy", self._stream, self._group)
-            self._tidy_at = now + TIDY_INTERVAL
         if self._backlog or now >= self._claim_at:
             entries = await self._claim(0 if self._backlog else CLAIM_IDLE)
             self._claim_at = now + CLAIM_IDLE / 2
             self._backlog = self._backlog and bool(entries)
             if entries:
                 return entries
+        if now >= self._tidy_at:
+            await self._shard.function("inbox_tidy", self._stream, self._group)
+            self._tidy_at = now + TIDY_INTERVAL
         reply = await self._wait(self._read())
         return [] if reply is None else _entries(reply[0][1])
 

@@ -101,7 +101,7 @@ class Link:
         self.state = LinkState.STOPPED
         self.sessions = 0
         """How many sessions were ready so far."""
-        self.problem = "no attempt was made yet"
+        self.problem = "it was not started"
         """Why there is no session, for errors and logs."""
 
     @property
@@ -194,7 +194,7 @@ class Link:
     def _again(self, reason: Failure) -> None:
         """The session or the attempt at one is over: cut what is left, and try anew after a pause."""
         was_up = self.is_up
-        self.problem = reason.getErrorMessage() or repr(reason.value)
+        self.problem = (reason.getErrorMessage() or repr(reason.value)).removesuffix(".")
         if self._failures == 0:
             # Once for each outage; the attempts in between would say the same.
             _log.warn("Redis for {name}: {why}; trying again", name=self._plan.name, why=self.problem)

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from rtserver.core.errors import BrokerError, BrokerUnavailable
 from rtserver.core.ports import BrokerStats
 from rtserver.services.redis_commands import Greeting
-from rtserver.services.redis_link import Link, LinkPlan
+from rtserver.services.redis_link import Link, LinkPlan, LinkState
 from rtserver.services.redis_wire import PatternSink, Routes, Sink, SubscriberSession, WireEvents
 from rtserver.services.throttle import Throttle
 
@@ -115,6 +115,8 @@ class Subscriber:
         return self._session is not None and self._session.live
 
     async def _request(self, verb: bytes, names: list[bytes]) -> None:
+        if self.link.state is LinkState.STOPPED:
+            raise self.link.unavailable()
         if not names:
             return
         waiter = _Waiter(len(names), Deferred())
