@@ -43,8 +43,9 @@ class CommandSession(txredisapi.RedisProtocol):  # type: ignore[misc]
         return answer.addErrback(_raise_broker_error)
 
     def connectionLost(self, reason: Failure) -> None:
-        super().connectionLost(reason)
+        # First, for it knows the true reason; txredisapi tells those who wait only that the connection is lost.
         self.on_lost(reason)
+        super().connectionLost(reason)
 
     def _build_command(self, *args: bytes, **_: Any) -> bytes:
         return args[0]

@@ -215,15 +215,19 @@ redis.register_function{
 -- Leases: who of the nodes does a job that only one may do.
 
 -- args: holder, TTL in ms. Takes or lengthens the lease; returns 1 when the holder has it.
-redis.register_function("@NAME@_lease", function(keys, args)
-  local key = PREFIX .. ".lease." .. keys[1]
-  local holder = redis.call("GET", key)
-  if holder and holder ~= args[1] then
-    return 0
-  end
-  redis.call("SET", key, args[1], "PX", args[2])
-  return 1
-end)
+redis.register_function{
+  function_name = "@NAME@_lease",
+  flags = {"allow-oom"},
+  callback = function(keys, args)
+    local key = PREFIX .. ".lease." .. keys[1]
+    local holder = redis.call("GET", key)
+    if holder and holder ~= args[1] then
+      return 0
+    end
+    redis.call("SET", key, args[1], "PX", args[2])
+    return 1
+  end,
+}
 
 -- args: holder. Gives the lease up and tells the others.
 redis.register_function{

@@ -145,6 +145,8 @@ class InboxReader:
         if now >= self._tidy_at:
             await self._shard.function("inbox_tidy", self._stream, self._group)
             self._tidy_at = now + TIDY_INTERVAL
+        if self._stopped:
+            return []
         reply = await self._wait(self._read())
         return [] if reply is None else _entries(reply[0][1])
 

@@ -126,10 +126,11 @@ class SubscriberSession(Protocol):
         self._parse()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.on_lost(reason)
         asked, self._asked = self._asked, deque()
         for answer in asked:
-            answer.errback(BrokerUnavailable("the connection to Redis was lost before it was ready: try again"))
-        self.on_lost(reason)
+            if not answer.called:
+                answer.errback(BrokerUnavailable("the connection to Redis was lost before it was ready: try again"))
 
     def _parse(self) -> None:
         gets = self._reader.gets
