@@ -124,12 +124,7 @@ class JSClient(Client):
 
     def context(self, message):
         """The channel that an event is filed under, and its context."""
-        context = snake(message.get("ctx") or {})
-        for key in ("data", "conn_info", "chan_info"):
-            if key in context:
-                context[key] = read(context[key])
-        if isinstance(context.get("info"), dict):
-            context["info"] = _info(context["info"])
+        context = _readable(snake(message.get("ctx") or {}))
         channel = message.get("channel")
         if channel is None and message["event"] in SERVER_SIDE:
             channel = context.get("channel")
@@ -187,9 +182,7 @@ class JSClient(Client):
 
     def history(self, channel, **options):
         found = snake(self._call("history", channel, options))
-        for publication in found["publications"]:
-            publication["data"] = read(publication["data"])
-        return found
+        return {**found, "publications": [_readable(each) for each in found["publications"]]}
 
     def _out(self, data):
         return written(data) if self._protobuf else data
@@ -198,6 +191,15 @@ class JSClient(Client):
 SERVER_SIDE = ("subscribing", "subscribed", "unsubscribed", "publication", "join", "leave")
 
 
+def _readable(context):
+    """A context of an event, or a publication, with its bytes read."""
+    if "data" in context:
+        context["data"] = read(context["data"])
+    if isinstance(context.get("info"), dict):
+        context["info"] = _info(context["info"])
+    return context
+
+
 def _info(info):
-    info = {key: value for key, value in info.items() if value is not None}
-    return {**info, **{key: read(info[key]) for key in ("conn_info", "chan_info") if key in info}}
+    """Without what is empty: the SDK gives empty bytes for absent ones on Protobuf connections."""
+    return {key: read(value) for key, value in info.items() if value not in (None, b"")}

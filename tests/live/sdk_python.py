@@ -195,4 +195,4 @@ def _publication(publication):
 
 
 def _info(info):
-    return {key: read(value) for key, value in vars(info).items() if value is not None}
+    return {key: read(value) for key, value in vars(info).items() if value not in (None, b"")}
