@@ -17,6 +17,10 @@ Figures = dict[str, Any]
 """The JSON object that ``fanload`` prints."""
 
 
+class LoadFailure(Exception):
+    """The load could not be put on the server; the message says why."""
+
+
 @dataclass(frozen=True)
 class Load:
     """``rate`` 0: no publications, only connections. Times in seconds."""
@@ -80,9 +84,12 @@ def run_load(stage: Stage, target: Target, load: Load) -> Figures:
         preexec_fn=end_with_parent,
     )
     if done.returncode or not done.stdout:
-        raise RuntimeError(f"fanload ended with {done.returncode}: {done.stderr[-1000:]}")
+        raise LoadFailure(f"fanload ended with {done.returncode}: {done.stderr[-1000:]}")
     figures: Figures = json.loads(done.stdout)
     figures["complaints"] = done.stderr.splitlines()[:5]
+    if figures["subscribers"] < load.subscribers:
+        found = f"only {figures['subscribers']} of {load.subscribers} subscribers became ready"
+        raise LoadFailure("\n    ".join([found, *figures["complaints"]]))
     return figures
 
 

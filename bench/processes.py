@@ -24,6 +24,10 @@ WORK = ROOT / ".bench"
 START_SECONDS = 20.0
 STOP_SECONDS = 5.0
 LOG_LINES = 8
+UPGRADE = (
+    "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
@@ -101,6 +105,20 @@ def _wait_until_listening(process: subprocess.Popen[bytes], port: int, log: Path
             return
     tail = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
     raise StartFailure("\n    ".join([f"it does not listen on port {port}; its log ends with:", *tail]))
+
+
+def wait_until_upgraded(port: int, path: str) -> None:
+    """Waits until the server accepts a WebSocket, for servers that listen before they are ready."""
+    deadline = time.monotonic() + START_SECONDS
+    answer = b""
+    while time.monotonic() < deadline:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as probe:
+            probe.sendall(UPGRADE.format(path=path).encode())
+            answer = probe.recv(4096)
+        if answer.startswith(b"HTTP/1.1 101"):
+            return
+        time.sleep(0.05)
+    raise StartFailure(f"it refuses WebSockets: {answer.splitlines()[:1]}")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

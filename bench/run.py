@@ -15,7 +15,7 @@ from types import FrameType
 
 from bench.bars import judge
 from bench.install import Missing, install
-from bench.load import run_load
+from bench.load import LoadFailure, run_load
 from bench.peers import CONTENDERS
 from bench.peers.contender import Contender
 from bench.plan import QUICK, Scale, Step, steps
@@ -91,7 +91,7 @@ def measure(contenders: list[Contender], scale: Scale) -> Results:
             print(f"{time.monotonic() - began:5.0f} s  round {step.round + 1}: {what}", file=sys.stderr)
             try:
                 take(step, redis_port, results)
-            except (StartFailure, RuntimeError) as failure:
+            except (StartFailure, LoadFailure) as failure:
                 results.failures[step.contender.name] = f"{what}: {failure}"
                 print(f"failed: {failure}", file=sys.stderr)
     return results

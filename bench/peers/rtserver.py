@@ -11,10 +11,11 @@ from pathlib import Path
 
 from bench.load import PAYLOAD, Target, redis_command
 from bench.peers.contender import Contender, fill
-from bench.processes import ROOT, Stage, free_port
+from bench.processes import ROOT, Stage, free_port, wait_until_upgraded
 
 TWISTD = Path(sys.executable).parent / "twistd"
 FIRST_FRAME = '{"id":1,"connect":{}}\n{"id":2,"subscribe":{"channel":"CHANNEL"}}'
+PATH = "/connection/websocket"
 DOOR = "rt:"
 """What other programs put in front of a channel's name when they publish through Redis."""
 
@@ -25,9 +26,10 @@ def start(stage: Stage, channel: str) -> Target:
         "rtserver.toml", fill("rtserver.toml.in", port=port, redis=stage.redis_port, state=stage.directory)
     )
     pid = stage.spawn(TWISTD, "-n", "--pidfile=", "rtserver", "--config", config, ports=(port,), PYTHONPATH=str(ROOT))
+    wait_until_upgraded(port, PATH)
     return Target(
         port=port,
-        path="/connection/websocket",
+        path=PATH,
         pids=(pid,),
         text_frames=(FIRST_FRAME.replace("CHANNEL", channel),),
         ack='"id":2',
