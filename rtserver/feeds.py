@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
-from twisted.internet.defer import DeferredLock
+from twisted.internet.defer import Deferred
 
 from rtserver.core.errors import BrokerError
 from rtserver.core.ports import Broker, Spawn
@@ -14,15 +14,14 @@ LINGER = 1.0
 
 
 class Feed:
-    """One channel's subscription at the broker. Changes of it happen one at a time, under ``lock``."""
+    """One channel's subscription at the broker. One change of it at a time; ``waiting`` wait for the end of that."""
 
-    __slots__ = ("lock", "subscribed", "users")
+    __slots__ = ("changing", "subscribed", "waiting")
 
     def __init__(self) -> None:
-        self.lock = DeferredLock()
+        self.changing = False
         self.subscribed = False
-        self.users = 0
-        """Coroutines that hold or wait for the lock; the feed is forgotten when none is left and it is idle."""
+        self.waiting: list[Deferred[None]] = []
 
 
 class Feeds:
@@ -45,37 +44,51 @@ class Feeds:
 
     async def need(self, channel: str) -> None:
         """Returns when the broker sends the channel. Raises ``BrokerError``."""
-        await self._locked(channel, self._subscribe)
+        feed = self._feeds.setdefault(channel, Feed())
+        while not feed.subscribed or feed.changing:
+            if feed.changing:
+                await self._end_of_change(feed)
+            else:
+                await self._change(channel, feed, self._broker.subscribe, True)
 
     def release(self, channel: str) -> None:
         """The last subscriber left: ask again in a while whether the channel is still wanted."""
-        self._later(LINGER, lambda: self._spawn(self._locked(channel, self._unsubscribe)))
+        self._later(LINGER, lambda: self._spawn(self._drop(channel)))
 
-    async def _locked(self, channel: str, change: Callable[[str, Feed], object]) -> None:
-        feed = self._feeds.setdefault(channel, Feed())
-        feed.users += 1
-        await feed.lock.acquire()
-        try:
-            await change(channel, feed)  # type: ignore[misc]
-        finally:
-            feed.lock.release()
-            feed.users -= 1
-            if not feed.users and not feed.subscribed:
-                self._feeds.pop(channel, None)
-
-    async def _subscribe(self, channel: str, feed: Feed) -> None:
-        if not feed.subscribed:
-            await self._broker.subscribe(channel)
-            feed.subscribed = True
-
-    async def _unsubscribe(self, channel: str, feed: Feed) -> None:
-        if self._is_wanted(channel) or not feed.subscribed:
+    async def _drop(self, channel: str) -> None:
+        feed = self._feeds.get(channel)
+        if feed is None or feed.changing or not feed.subscribed or self._is_wanted(channel):
             return
         try:
-            await self._broker.unsubscribe(channel)
+            await self._change(channel, feed, self._broker.unsubscribe, False)
         except BrokerError as failure:
             self._report(f"the broker still sends {channel!r}, which nobody here listens to", failure)
-        feed.subscribed = False
+
+    def _end_of_change(self, feed: Feed) -> Deferred[None]:
+        waiter: Deferred[None] = Deferred()
+        feed.waiting.append(waiter)
+        return waiter
+
+    async def _change(self, channel: str, feed: Feed, change: Callable[[str], Awaitable[None]], goal: bool) -> None:
+        """Those who wait share the outcome: when the broker is gone, a thousand subscribers do not ask one by one."""
+        feed.changing = True
+        try:
+            await change(channel)
+        except BrokerError as failure:
+            self._settle(channel, feed, feed.subscribed and goal, failure)
+            raise
+        self._settle(channel, feed, goal, None)
+
+    def _settle(self, channel: str, feed: Feed, subscribed: bool, failure: BrokerError | None) -> None:
+        feed.changing, feed.subscribed = False, subscribed
+        waiting, feed.waiting = feed.waiting, []
+        if not subscribed and (failure is not None or not waiting):
+            self._feeds.pop(channel, None)
+        for waiter in waiting:
+            if failure is None:
+                waiter.callback(None)
+            else:
+                waiter.errback(failure)
 
     def __len__(self) -> int:
         return len(self._feeds)

@@ -6,20 +6,20 @@ Nothing here knows how clients are connected or how messages are written.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from msgspec import Raw
 
 from rtserver.core import commands, connecting, control, errors  # noqa: F401  (they register the commands)
-from rtserver.core.channels import data_refusal
 from rtserver.core.control import DisconnectUser, Target
 from rtserver.core.deadlines import Deadlines
 from rtserver.core.errors import BrokerError, CommandError, Disconnected, DisconnectReason
 from rtserver.core.flow import Channel, Flow, Subscription
 from rtserver.core.host import Environment
 from rtserver.core.hub import Hub
+from rtserver.core.intake import ChannelIntake
 from rtserver.core.messages import ClientInfo, Publication, RPCRequest, StreamPosition
 from rtserver.core.options import ChannelOptions
 from rtserver.core.ports import (
@@ -53,13 +53,14 @@ class Turn:
 
 
 class Node:
-    """See the module. Implements ``core.host.Host``, ``ports.BrokerEvents``, ``ports.Intake`` and ``core.hub.HubEvents``."""
+    """See the module. Implements ``core.host.Host``, ``ports.BrokerEvents`` and ``core.hub.HubEvents``."""
 
     def __init__(self, broker: Broker, env: Environment, turn: Turn, log: Log, probe: ProbeOptions) -> None:
         self.broker = broker
         self.env = env
         self.turn = turn
         self.log = log
+        self.intake = ChannelIntake(env.channels)
         self.hub = Hub(self, env.clock, turn.soon)
         self.deadlines: Deadlines[Session] = Deadlines()
         self.sessions: dict[str, Session] = {}
@@ -243,7 +244,7 @@ class Node:
         self.on_control_message(message)
 
     def on_raw(self, channel: str, data: bytes) -> None:
-        refusal = self.refusal(channel, data)
+        refusal = self.intake.refusal(channel, data)
         if refusal is None:
             self.hub.on_publication(channel, Publication(Raw(data)), "")
             return
@@ -256,35 +257,6 @@ class Node:
     def on_gap(self, channels: list[str]) -> None:
         """Messages may be missing. Those with a position can be told apart by it."""
         self.env.spawn(self.check_positions([name for name in channels if name in self.hub.channels]))
-
-    # What the broker asks
-
-    def publish_options(self, channel: str) -> PublishOptions | None:
-        options = self.env.channels.find(channel)
-        return None if options is None else self.env.channels.publish_options(options)
-
-    def refusal(self, channel: str, data: bytes) -> str | None:
-        options = self.env.channels.find(channel)
-        if options is None:
-            return "its namespace is not configured: add it to [[channel.namespaces]]"
-        return data_refusal(options, data)
-
-    def history_prefixes(self) -> list[str]:
-        rules = self.env.channels.rules
-        prefixes = [
-            prefix
-            for name, options in rules.namespaces.items()
-            if options.has_history
-            for prefix in (
-                f"{name}{rules.namespace_boundary}",
-                f"{rules.private_prefix}{name}{rules.namespace_boundary}",
-            )
-        ]
-        return prefixes + ([""] if rules.without_namespace.has_history else [])
-
-    def namespaces(self) -> Mapping[str, ChannelOptions]:
-        rules = self.env.channels.rules
-        return {"": rules.without_namespace, **rules.namespaces}
 
     # What the hub tells
 

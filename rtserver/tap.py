@@ -25,6 +25,7 @@ from rtserver.config import Config, ConfigError, complete, ignored_variables, lo
 from rtserver.config.bounds import open_files, worst_case
 from rtserver.core.channels import Channels
 from rtserver.core.host import Environment
+from rtserver.core.intake import ChannelIntake
 from rtserver.core.options import TokenOptions
 from rtserver.core.ports import Broker
 from rtserver.demo import DemoFeed
@@ -86,11 +87,10 @@ def makeService(options: Options) -> Server:
 
 def build(reactor: Any, config: Config, log: Log) -> Server:
     """The whole server, put together and not started."""
-    intake = Intake()
     node_id = str(uuid.uuid4())
-    broker = make_broker(reactor, config, node_id, intake)
-    node = Node(broker, environment(reactor, config, node_id, log), turn(reactor), log, config.engine.probe)
-    intake.node = node
+    env = environment(reactor, config, node_id, log)
+    broker = make_broker(reactor, config, node_id, ChannelIntake(env.channels))
+    node = Node(broker, env, turn(reactor), log, config.engine.probe)
     cluster = Cluster(node, config.node.name or f"{socket.gethostname()}_{os.getpid()}")
     drain = Drain(config.websocket.write_timeout, reactor.seconds)
     entrance = Entrance(config.client, reactor.seconds, lambda: node.unready)
@@ -110,16 +110,7 @@ def build(reactor: Any, config: Config, log: Log) -> Server:
     return server
 
 
-class Intake:
-    """Stands for the node until there is one: the broker needs it and the node needs the broker."""
-
-    node: Node
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.node, name)
-
-
-def make_broker(reactor: Any, config: Config, node_id: str, intake: Any) -> Broker:
+def make_broker(reactor: Any, config: Config, node_id: str, intake: ChannelIntake) -> Broker:
     module, _, name = BROKERS[config.engine.type].partition(":")
     make = getattr(import_module(module), name)
     if config.engine.type == "memory":
