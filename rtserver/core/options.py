@@ -83,6 +83,8 @@ class ClientOptions:
     channel_position_check_delay: Seconds = Seconds(40)
     channel_position_max_time_lag: Seconds = Seconds(0)
     channel_limit: int = 128
+    concurrency: int = 0
+    """Commands of one connection that may be handled at a time; 0 and 1: one after the other, in order."""
     queue_max_size: int = 1_048_576
     history_max_publication_limit: int = 300
     recovery_max_publication_limit: int = 300

@@ -1,7 +1,7 @@
 """One client connection, from its first command to its end. No socket, no clock: bytes come in, ``Outbound`` takes them.
 
 The session dispatches; what the commands do stands in ``connecting``, ``subscribing`` and ``commands``. Commands of one
-connection are handled strictly one after the other, in the order they came.
+connection are handled one after the other, in the order they came, unless ``client.concurrency`` says otherwise.
 """
 
 from __future__ import annotations
@@ -95,7 +95,9 @@ class Session:
         "sub_expires_at",
         "client_refresh",
         "_waiting",
-        "_working",
+        "_in_air",
+        "_alone",
+        "_pumping",
     )
 
     def __init__(self, host: Host, wire: FramedWire, outbound: Outbound, handshake: Handshake) -> None:
@@ -121,7 +123,8 @@ class Session:
         self.client_refresh = True
         """Whether the client is to bring new tokens (no backend refreshes the connection)."""
         self._waiting: deque[Command] = deque()
-        self._working = False
+        self._in_air = 0
+        self._alone = self._pumping = False
         host.opened(self)
         self.replan()
 
@@ -148,20 +151,38 @@ class Session:
                 self._waiting.append(item)
         if len(self._waiting) > QUEUE_LIMIT:
             self.close(errors.RATE_LIMITED, f"more than {QUEUE_LIMIT} commands are waiting")
-        elif self._working:
+            return
+        self._pump()
+        if self._waiting and self.state is not State.CLOSED:
             self.outbound.pause()
-        elif self._waiting:
-            self.host.env.spawn(self._work())
 
-    async def _work(self) -> None:
-        """Handle what waits. While a command is in the air nothing more is read from the client: that is the bound."""
-        self._working = True
+    def _pump(self) -> None:
+        """Begin what may begin now. While commands wait nothing more is read from the client: that is the bound."""
+        if self._pumping:
+            return
+        self._pumping = True
+        while self._waiting and self._may_begin(self._waiting[0]):
+            self._in_air += 1
+            self.host.env.spawn(self._run(self._waiting.popleft()))
+        self._pumping = False
+
+    def _may_begin(self, item: Command) -> bool:
+        """One at a time, unless ``client.concurrency`` allows more; what changes the connection runs alone."""
+        if self.state in (State.CLOSED, State.REFUSED):
+            return False
+        if self._in_air == 0:
+            return True
+        return not self._alone and self._in_air < self.host.env.client.concurrency and not _changes_connection(item)
+
+    async def _run(self, item: Command) -> None:
+        self._alone = _changes_connection(item)
         try:
-            while self._waiting and self.state not in (State.CLOSED, State.REFUSED):
-                await self._execute(self._waiting.popleft())
+            await self._execute(item)
         finally:
-            self._working = False
-        if self.state is not State.CLOSED:
+            self._in_air -= 1
+            self._alone = False
+        self._pump()
+        if not self._waiting and self.state is not State.CLOSED:
             self.outbound.resume()
 
     async def _execute(self, item: Command) -> None:
@@ -373,6 +394,14 @@ _SERVER_SIDE = {
 
 
 _PRECEDENCE = [name for name in Command.__struct_fields__ if name not in ("id", "ping")]
+
+
+_ALONGSIDE = ("publish", "presence", "presence_stats", "history", "rpc", "send")
+"""Commands that may run beside others when ``client.concurrency`` is above 1."""
+
+
+def _changes_connection(item: Command) -> bool:
+    return _first_request(item)[0] not in _ALONGSIDE
 
 
 def _first_request(item: Command) -> tuple[str | None, Any]:

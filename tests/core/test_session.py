@@ -333,3 +333,55 @@ def _request(body):
     from rtserver.core.messages import ConnectRequest
 
     return msgspec.convert(body, ConnectRequest)
+
+
+class SlowRpc:
+    """Answers calls when the test says so."""
+
+    def __init__(self, world):
+        from twisted.internet.defer import Deferred
+
+        self.calls = []
+
+        async def answer(session, request):
+            self.calls.append(Deferred())
+            return await self.calls[-1]
+
+        world.node.answer_rpc = answer
+
+
+def test_commands_wait_for_the_one_before_and_reading_pauses_meanwhile(world):
+    slow, client = SlowRpc(world), world.connected()
+    client.send(id=2, rpc={"method": "a"})
+    client.send(id=3, presence={"channel": "a"})
+    assert client.paused and client.take() == []
+    slow.calls[0].callback(Raw(b"1"))
+    assert [reply["id"] for reply in client.take()] == [2, 3] and not client.paused
+
+
+def test_concurrency_lets_commands_overtake_but_not_a_subscribe():
+    world = World(replace(ANONYMOUS, concurrency=2))
+    slow, client = SlowRpc(world), world.connected()
+    client.send_frame(
+        {"id": 2, "rpc": {}}, {"id": 3, "rpc": {}}, {"id": 4, "rpc": {}}, {"id": 5, "subscribe": {"channel": "a"}}
+    )
+    assert len(slow.calls) == 2
+    slow.calls[1].callback(Raw(b"1"))
+    assert [reply["id"] for reply in client.take()] == [3] and len(slow.calls) == 3
+    slow.calls[2].callback(Raw(b"1"))
+    slow.calls[0].callback(Raw(b"1"))
+    assert [reply["id"] for reply in client.take()] == [4, 2, 5]
+
+
+def test_a_thousand_commands_in_one_frame_are_all_answered(world):
+    client = world.connected()
+    client.send_frame(*({"id": number, "presence": {"channel": "a"}} for number in range(1, 1001)))
+    assert [reply["id"] for reply in client.take()] == list(range(1, 1001))
+
+
+def test_a_client_that_leaves_during_a_command_gets_nothing_and_leaves_nothing(world):
+    slow, client = SlowRpc(world), world.connected()
+    client.send(id=2, rpc={})
+    client.session.lost()
+    slow.calls[0].callback(Raw(b"1"))
+    assert client.take() == [] and world.node.open_sessions == {}
