@@ -195,6 +195,7 @@ class Session:
             self.reply(Reply(id=item.id, error=error))
             if self.state is State.CONNECTING:
                 self.state = State.REFUSED
+                self._waiting.clear()
                 self.outbound.finish()
 
     async def _attempt(self, name: str, request: msgspec.Struct, id: int) -> Error | None:
