@@ -47,6 +47,10 @@ class CommandSession(txredisapi.RedisProtocol):  # type: ignore[misc]
         self.on_lost(reason)
         super().connectionLost(reason)
 
+    def tryConvertData(self, data: Any) -> Any:
+        """Bytes stay bytes; txredisapi would look into every list for something to convert."""
+        return data
+
     def _build_command(self, *args: bytes, **_: Any) -> bytes:
         return args[0]
 
@@ -126,9 +130,9 @@ class Commands:
             self._waiting.append(call)
         return call.answer
 
-    def function(self, library: Library, name: str, key: str, *args: str | bytes | int) -> Deferred[Any]:
+    def function(self, library: Library, name: str, *args: str | bytes | int) -> Deferred[Any]:
         """Call one of our functions; when Redis has lost them they are loaded and the call is made once more."""
-        command = ("FCALL", library.function(name), 1, key, *args)
+        command = ("FCALL", library.function(name), 0, *args)
         return self.call(*command).addErrback(self._load_and_repeat, library, command)
 
     def _load_and_repeat(self, failure: Failure, library: Library, command: tuple[Any, ...]) -> Deferred[Any]:

@@ -16,6 +16,20 @@ local VERSION = "@VERSION@"
 local IDEMPOTENCY_TTL = 300000
 local LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
+local EVEN_WHEN_FULL = {"allow-oom"}
+
+-- A function for our own nodes. What it is about is its first argument and no declared key, so that a user of Redis who may
+-- only touch keys below the prefix may call it.
+local function inner(name, flags, callback)
+  redis.register_function{
+    function_name = "@NAME@_" .. name,
+    flags = flags,
+    callback = function(_, args)
+      return callback(table.remove(args, 1), args)
+    end,
+  }
+end
+
 local function stream_key(channel) return PREFIX .. ".stream." .. channel end
 local function meta_key(channel) return PREFIX .. ".stream.meta." .. channel end
 local function client_channel(channel) return PREFIX .. ".client." .. channel end
@@ -103,45 +117,37 @@ local function publish(channel, p)
   return {offset, epoch, 0}
 end
 
-redis.register_function("@NAME@_publish", function(keys, args)
-  return publish(keys[1], {
+inner("publish", {}, function(channel, args)
+  return publish(channel, {
     data = args[1], meta = args[2], size = tonumber(args[3]), ttl = args[4], meta_ttl = args[5],
     version = args[6], version_epoch = args[7], key = args[8],
   })
 end)
 
 -- args: limit (0 none, negative all), since offset or "", "1" for reverse, meta TTL in ms. Returns {top, epoch, entries}.
-redis.register_function{
-  function_name = "@NAME@_history",
-  flags = {"allow-oom"},
-  callback = function(keys, args)
-    local epoch, top = touch(keys[1], args[4])
-    local limit, since, reverse = tonumber(args[1]), tonumber(args[2]), args[3] == "1"
-    if limit == 0 or (reverse and since and since <= 1) then
-      return {top, epoch, {}}
-    end
-    local command, first, last = "XRANGE", "-", "+"
-    if reverse then
-      command, first, last = "XREVRANGE", "+", "-"
-    end
-    if since then
-      first = string.format("%.0f", reverse and since - 1 or since + 1)
-    end
-    local call = {command, stream_key(keys[1]), first, last}
-    if limit > 0 then
-      call[5], call[6] = "COUNT", limit
-    end
-    return {top, epoch, redis.call(unpack(call))}
-  end,
-}
+inner("history", EVEN_WHEN_FULL, function(channel, args)
+  local epoch, top = touch(channel, args[4])
+  local limit, since, reverse = tonumber(args[1]), tonumber(args[2]), args[3] == "1"
+  if limit == 0 or (reverse and since and since <= 1) then
+    return {top, epoch, {}}
+  end
+  local command, first, last = "XRANGE", "-", "+"
+  if reverse then
+    command, first, last = "XREVRANGE", "+", "-"
+  end
+  if since then
+    first = string.format("%.0f", reverse and since - 1 or since + 1)
+  end
+  local call = {command, stream_key(channel), first, last}
+  if limit > 0 then
+    call[5], call[6] = "COUNT", limit
+  end
+  return {top, epoch, redis.call(unpack(call))}
+end)
 
-redis.register_function{
-  function_name = "@NAME@_remove_history",
-  flags = {"allow-oom"},
-  callback = function(keys, args)
-    return redis.call("DEL", stream_key(keys[1]))
-  end,
-}
+inner("remove_history", EVEN_WHEN_FULL, function(channel, args)
+  return redis.call("DEL", stream_key(channel))
+end)
 
 -- Presence
 
@@ -162,9 +168,9 @@ local function drop_expired(channel)
 end
 
 -- args: client, info, TTL in ms
-redis.register_function("@NAME@_presence_add", function(keys, args)
-  local data, expire = presence_keys(keys[1])
-  drop_expired(keys[1])
+inner("presence_add", {}, function(channel, args)
+  local data, expire = presence_keys(channel)
+  drop_expired(channel)
   redis.call("ZADD", expire, string.format("%.0f", now_ms() + tonumber(args[3])), args[1])
   redis.call("HSET", data, args[1], args[2])
   redis.call("PEXPIRE", data, args[3])
@@ -172,130 +178,102 @@ redis.register_function("@NAME@_presence_add", function(keys, args)
   return 1
 end)
 
-redis.register_function{
-  function_name = "@NAME@_presence_remove",
-  flags = {"allow-oom"},
-  callback = function(keys, args)
-    local data, expire = presence_keys(keys[1])
-    redis.call("HDEL", data, args[1])
-    redis.call("ZREM", expire, args[1])
-    return 1
-  end,
-}
+inner("presence_remove", EVEN_WHEN_FULL, function(channel, args)
+  local data, expire = presence_keys(channel)
+  redis.call("HDEL", data, args[1])
+  redis.call("ZREM", expire, args[1])
+  return 1
+end)
 
 -- Returns {client, info, client, info...}.
-redis.register_function{
-  function_name = "@NAME@_presence",
-  flags = {"allow-oom"},
-  callback = function(keys, args)
-    drop_expired(keys[1])
-    return redis.call("HGETALL", (presence_keys(keys[1])))
-  end,
-}
+inner("presence", EVEN_WHEN_FULL, function(channel, args)
+  drop_expired(channel)
+  return redis.call("HGETALL", (presence_keys(channel)))
+end)
 
 -- Returns {number of clients, number of distinct users}.
-redis.register_function{
-  function_name = "@NAME@_presence_stats",
-  flags = {"allow-oom"},
-  callback = function(keys, args)
-    drop_expired(keys[1])
-    local infos = redis.call("HVALS", (presence_keys(keys[1])))
-    local users, distinct = {}, 0
-    for _, info in ipairs(infos) do
-      local user = cjson.decode(info).user
-      if not users[user] then
-        users[user] = true
-        distinct = distinct + 1
-      end
+inner("presence_stats", EVEN_WHEN_FULL, function(channel, args)
+  drop_expired(channel)
+  local infos = redis.call("HVALS", (presence_keys(channel)))
+  local users, distinct = {}, 0
+  for _, info in ipairs(infos) do
+    local user = cjson.decode(info).user
+    if not users[user] then
+      users[user] = true
+      distinct = distinct + 1
     end
-    return {#infos, distinct}
-  end,
-}
+  end
+  return {#infos, distinct}
+end)
 
 -- Leases: who of the nodes does a job that only one may do.
 
 -- args: holder, TTL in ms. Takes or lengthens the lease; returns 1 when the holder has it.
-redis.register_function{
-  function_name = "@NAME@_lease",
-  flags = {"allow-oom"},
-  callback = function(keys, args)
-    local key = PREFIX .. ".lease." .. keys[1]
-    local holder = redis.call("GET", key)
-    if holder and holder ~= args[1] then
-      return 0
-    end
-    redis.call("SET", key, args[1], "PX", args[2])
-    return 1
-  end,
-}
+inner("lease", EVEN_WHEN_FULL, function(name, args)
+  local key = PREFIX .. ".lease." .. name
+  local holder = redis.call("GET", key)
+  if holder and holder ~= args[1] then
+    return 0
+  end
+  redis.call("SET", key, args[1], "PX", args[2])
+  return 1
+end)
 
 -- args: holder. Gives the lease up and tells the others.
-redis.register_function{
-  function_name = "@NAME@_lease_release",
-  flags = {"allow-oom"},
-  callback = function(keys, args)
-    local key = PREFIX .. ".lease." .. keys[1]
-    if redis.call("GET", key) ~= args[1] then
-      return 0
-    end
-    redis.call("DEL", key)
-    redis.call("PUBLISH", key, "")
-    return 1
-  end,
-}
+inner("lease_release", EVEN_WHEN_FULL, function(name, args)
+  local key = PREFIX .. ".lease." .. name
+  if redis.call("GET", key) ~= args[1] then
+    return 0
+  end
+  redis.call("DEL", key)
+  redis.call("PUBLISH", key, "")
+  return 1
+end)
 
--- Inbox: a stream that other programs add to; keys[1] is its name.
+-- Inbox: a stream that other programs add to; its name is the first argument.
 
 -- args: consumer group, id, id... These entries are done with.
-local function inbox_done(keys, args)
+local function inbox_done(stream, args)
   local ids = {unpack(args, 2)}
-  redis.call("XACK", keys[1], args[1], unpack(ids))
-  return redis.call("XDEL", keys[1], unpack(ids))
+  redis.call("XACK", stream, args[1], unpack(ids))
+  return redis.call("XDEL", stream, unpack(ids))
 end
 
-redis.register_function{function_name = "@NAME@_inbox_done", flags = {"allow-oom"}, callback = inbox_done}
+inner("inbox_done", EVEN_WHEN_FULL, inbox_done)
 
 -- args: consumer group, id, stream of dead entries, its maximal length, reason, field, value... Puts one entry there.
-redis.register_function("@NAME@_inbox_bury", function(keys, args)
+inner("inbox_bury", {}, function(stream, args)
   redis.call("XADD", args[3], "MAXLEN", "~", args[4], "*", "reason", args[5], "entry", args[2], unpack(args, 6))
-  return inbox_done(keys, {args[1], args[2]})
+  return inbox_done(stream, {args[1], args[2]})
 end)
 
 -- Consumers of nodes that are gone for good. args: consumer group. Only those with nothing pending are removed.
-redis.register_function{
-  function_name = "@NAME@_inbox_tidy",
-  flags = {"allow-oom"},
-  callback = function(keys, args)
-    local removed = 0
-    for _, fields in ipairs(redis.call("XINFO", "CONSUMERS", keys[1], args[1])) do
-      local consumer = {}
-      for i = 1, #fields, 2 do
-        consumer[fields[i]] = fields[i + 1]
-      end
-      if consumer.pending == 0 and consumer.idle > 3600000 then
-        redis.call("XGROUP", "DELCONSUMER", keys[1], args[1], consumer.name)
-        removed = removed + 1
-      end
+inner("inbox_tidy", EVEN_WHEN_FULL, function(stream, args)
+  local removed = 0
+  for _, fields in ipairs(redis.call("XINFO", "CONSUMERS", stream, args[1])) do
+    local consumer = {}
+    for i = 1, #fields, 2 do
+      consumer[fields[i]] = fields[i + 1]
     end
-    return removed
-  end,
-}
+    if consumer.pending == 0 and consumer.idle > 3600000 then
+      redis.call("XGROUP", "DELCONSUMER", stream, args[1], consumer.name)
+      removed = removed + 1
+    end
+  end
+  return removed
+end)
 
 -- The public door: FCALL @PUBLIC@ 1 <channel> <data> [idempotency key]
 
 -- args: name, JSON, name, JSON...
-redis.register_function{
-  function_name = "@NAME@_options",
-  flags = {"allow-oom"},
-  callback = function(keys, args)
-    local key = PREFIX .. ".options"
-    redis.call("DEL", key)
-    for i = 1, #args, 2 do
-      redis.call("HSET", key, args[i], args[i + 1])
-    end
-    return #args / 2
-  end,
-}
+inner("options", EVEN_WHEN_FULL, function(_, args)
+  local key = PREFIX .. ".options"
+  redis.call("DEL", key)
+  for i = 1, #args, 2 do
+    redis.call("HSET", key, args[i], args[i + 1])
+  end
+  return #args / 2
+end)
 
 -- The second byte narrows what follows some first bytes (RFC 3629, section 4): no long forms, no surrogates, no end.
 local SECOND = {[224] = {160, 191}, [237] = {128, 159}, [240] = {144, 191}, [244] = {128, 143}}
@@ -399,10 +377,6 @@ redis.register_function("@PUBLIC@", function(keys, args)
   return {outcome[1], outcome[2]}
 end)
 
-redis.register_function{
-  function_name = "@NAME@_version",
-  flags = {"no-writes", "allow-oom"},
-  callback = function(keys, args)
-    return VERSION
-  end,
-}
+inner("version", {"no-writes", "allow-oom"}, function()
+  return VERSION
+end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
@@ -23,6 +24,8 @@ _log = Logger()
 T = TypeVar("T")
 
 BATCH = 100
+MAX_BYTES = 4 * 1024 * 1024
+"""Data of entries that are on their way at once (one may be larger)."""
 BLOCK = 2.0
 """Seconds that one XREADGROUP waits in Redis for entries."""
 CLAIM_IDLE = 10.0
@@ -92,9 +95,8 @@ class InboxReader:
 
     async def _round(self) -> None:
         try:
-            entries = await self._next()
-            if entries:
-                await self._take(entries)
+            for part in _parts(await self._next()):
+                await self._take(part)
             self._failures = 0
         except CancelledError:
             return
@@ -231,6 +233,21 @@ class InboxReader:
             return False
         attempts = self._attempts[entry.id] = self._attempts.get(entry.id, 0) + 1
         return attempts >= MAX_ATTEMPTS
+
+
+def _parts(entries: list[Entry]) -> Iterator[list[Entry]]:
+    """The same entries in order, in parts of bounded size."""
+    part: list[Entry] = []
+    size = 0
+    for entry in entries:
+        length = sum(map(len, entry.fields))
+        if part and size + length > MAX_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(entry)
+        size += length
+    if part:
+        yield part
 
 
 def _entries(reply: list[Any]) -> list[Entry]:

@@ -24,7 +24,8 @@ from rtserver.services.throttle import Throttle
 _log = Logger()
 
 MAX_IN_FLIGHT = 1000
-"""Publications on their way into streams; at this number the subscriber connection is paused."""
+MAX_BYTES_IN_FLIGHT = 8 * 1024 * 1024
+"""Publications on their way into streams, and their data; at either bound the subscriber connection is paused."""
 
 _PAUSE = "raw"
 
@@ -51,6 +52,7 @@ class RawDoor:
         self._prefix = shard.raw_name("")
         self._patterns = patterns(shard.plan.options.publish_prefix, plan.intake.history_prefixes())
         self._in_flight = 0
+        self._bytes = 0
         self._deaf = False
         self._throttle = Throttle(shard.reactor.seconds)
         self.lease = Lease(shard, "raw", LeaseEvents(self._fit, self._open, self._close))
@@ -97,14 +99,16 @@ class RawDoor:
             return
         self._shard.stats.raw_received += 1
         self._in_flight += 1
-        if self._in_flight >= MAX_IN_FLIGHT:
+        self._bytes += len(data)
+        if self._in_flight >= MAX_IN_FLIGHT or self._bytes >= MAX_BYTES_IN_FLIGHT:
             self._shard.subscriber.pause(_PAUSE)
         sent = self._plan.publish(channel, self._plan.publication(channel, data), options)
-        sent.addErrback(self._not_stored, channel).addBoth(self._stored)
+        sent.addErrback(self._not_stored, channel).addBoth(self._stored, len(data))
 
-    def _stored(self, _: Any) -> None:
+    def _stored(self, _: Any, size: int) -> None:
         self._in_flight -= 1
-        if self._in_flight == MAX_IN_FLIGHT // 2:
+        self._bytes -= size
+        if self._in_flight <= MAX_IN_FLIGHT // 2 and self._bytes <= MAX_BYTES_IN_FLIGHT // 2:
             self._shard.subscriber.resume(_PAUSE)
 
     def _not_stored(self, failure: Failure, channel: str) -> None:

@@ -165,9 +165,9 @@ class RedisShard:
     async def release_lease(self, name: str) -> None:
         await self.function("lease_release", name, self.plan.node_id)
 
-    def function(self, name: str, key: str, *args: str | bytes | int) -> Deferred[Any]:
-        """Call one of our functions in Redis."""
-        return self.commands.function(self.library, name, key, *args)
+    def function(self, name: str, subject: str, *args: str | bytes | int) -> Deferred[Any]:
+        """Call one of our functions in Redis; ``subject`` is the channel, lease or stream that it is about."""
+        return self.commands.function(self.library, name, subject, *args)
 
     def _name(self, purpose: str) -> str:
         return f"rtserver-{purpose}-{self.plan.node_id}".replace(" ", "_")

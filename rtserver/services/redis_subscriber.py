@@ -103,7 +103,9 @@ class Subscriber:
             self._session.pause()
 
     def resume(self, who: str) -> None:
-        self._paused_by.discard(who)
+        if who not in self._paused_by:
+            return
+        self._paused_by.remove(who)
         if self._session is not None and not self._paused_by:
             self._session.resume()
 

@@ -12,18 +12,18 @@ class Throttle:
         self._now = now
         self._interval = interval
         self._next = float("-inf")
-        self.skipped = 0
-        """Lines left out since the last one that was written."""
+        self._skipped = 0
 
     def ready(self) -> bool:
-        """Whether to write now. Read ``skipped`` for the number of those before; it starts anew with the next refusal."""
+        """Whether to write now."""
         now = self._now()
         if now < self._next:
-            self.skipped += 1
+            self._skipped += 1
             return False
         self._next = now + self._interval
         return True
 
     def take_skipped(self) -> int:
-        skipped, self.skipped = self.skipped, 0
+        """How many lines were left out since the last one; counted anew from here."""
+        skipped, self._skipped = self._skipped, 0
         return skipped

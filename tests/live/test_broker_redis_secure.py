@@ -49,7 +49,7 @@ async def test_a_user_with_just_the_needed_permissions_is_enough() -> None:
         " +xautoclaim +xgroup +xack +xdel +xadd +xinfo +xrange +xrevrange +hget +hmget +hset +hincrby +hdel +hvals"
     )
     allowed += " +hgetall +get +set +del +pexpire +time +zadd +zrem +zrangebyscore +role"
-    acl = f"user server on >{QUOTED} ~app.* ~raw-app:* ~* &app.* &raw-app:* {allowed}"
+    acl = f"user server on >{QUOTED} ~app.* ~raw-app:* &app.* &raw-app:* {allowed}"
     with RedisServer(acl, "user default off") as server:
         url = f"redis://server:{QUOTED.replace('%', '%25')}@127.0.0.1:{server.port}"
         async with RedisHarness(server, prefix="app", address=(url,)) as h:
