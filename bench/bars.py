@@ -51,8 +51,8 @@ def _ratio(
     mine, peers = (results.middle(name, "fan-out", rate, figure) for name in pair)
     if mine is None or not peers:
         return Bar(Verdict.OPEN, rule, "")
-    ratio = mine / peers
-    found = f"{mine:,.2f} against {peers:,.2f}: {ratio:.2f} times"
+    ratio, digits = mine / peers, 0 if mine > 1000 else 2
+    found = f"{mine:,.{digits}f} against {peers:,.{digits}f}, {ratio:.2f} times"
     return _judge(rule, found, ratio >= bound if above else ratio <= bound)
 
 

@@ -130,9 +130,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def start_redis(stage: Stage) -> int:
-    """A Redis of the benchmark's own, without persistence. Returns its port."""
+def start_redis(stage: Stage) -> tuple[int, int]:
+    """A Redis of the benchmark's own, without persistence. Returns its port and pid."""
     port = free_port()
     options = ("--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no")
-    stage.spawn("redis-server", *options, ports=(port,))
-    return port
+    return port, stage.spawn("redis-server", *options, ports=(port,))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Iterable
 from datetime import date
-from pathlib import Path
 from typing import NamedTuple
 
+from bench import machine
 from bench.bars import Bar
 from bench.peers.contender import Contender
 from bench.plan import Kind, Scale
@@ -91,15 +89,13 @@ def tables(results: Results, contenders: list[Contender], scale: Scale) -> list[
     ]
 
 
-def facts(contenders: list[Contender], scale: Scale, command: str) -> list[tuple[str, str]]:
+def facts(results: Results, contenders: list[Contender], scale: Scale, command: str) -> list[tuple[str, str]]:
     """When, where, with what."""
-    model = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
-    memory = int(Path("/proc/meminfo").read_text().split()[1]) / 2**20
-    machine = f"{os.cpu_count()} CPUs, {model.split(':', 1)[1].strip()}, {memory:.0f} GiB"
     return [
         ("date", date.today().isoformat()),
-        ("machine", machine),
-        ("kernel", f"{platform.system()} {platform.release()}"),
+        ("machine", machine.description()),
+        ("kernel", machine.kernel()),
+        ("used by others", f"{results.others * 100:.0f} % of the CPUs, on average over the run"),
         ("command", command),
         ("rounds", f"{scale.rounds}; medians, in brackets the lowest and highest round"),
         *((contender.name, contender.version()) for contender in contenders),

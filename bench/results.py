@@ -35,6 +35,8 @@ class Results:
     measurements: list[Measurement] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
     """Why a contender was given up, by its name."""
+    others: float = 0.0
+    """The share of the machine's CPUs that something else used during the run."""
 
     def add(self, step: Step, figures: Figures) -> None:
         self.measurements.append(
@@ -54,7 +56,7 @@ class Results:
         return None if spread is None else spread.middle
 
     def as_json(self) -> dict[str, Any]:
-        return {"measurements": [vars(m) for m in self.measurements], "failures": self.failures}
+        return {"measurements": [vars(m) for m in self.measurements], "failures": self.failures, "others": self.others}
 
 
 def derived(figures: Figures) -> Figures:

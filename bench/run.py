@@ -16,6 +16,7 @@ from types import FrameType
 from bench.bars import judge
 from bench.install import Missing, install
 from bench.load import LoadFailure, run_load
+from bench.machine import Watch
 from bench.peers import CONTENDERS
 from bench.peers.contender import Contender
 from bench.plan import QUICK, Scale, Step, steps
@@ -83,7 +84,8 @@ def measure(contenders: list[Contender], scale: Scale) -> Results:
     results = Results()
     began = time.monotonic()
     with Stage() as base:
-        redis_port = start_redis(base)
+        redis_port, redis_pid = start_redis(base)
+        watch = Watch((redis_pid,))
         for step in steps(contenders, scale):
             if step.contender.name in results.failures:
                 continue
@@ -94,6 +96,7 @@ def measure(contenders: list[Contender], scale: Scale) -> Results:
             except (StartFailure, LoadFailure) as failure:
                 results.failures[step.contender.name] = f"{what}: {failure}"
                 print(f"failed: {failure}", file=sys.stderr)
+        results.others = watch.others()
     return results
 
 
@@ -108,7 +111,11 @@ def take(step: Step, redis_port: int, results: Results) -> None:
 
 def show(results: Results, contenders: list[Contender], scale: Scale, options: argparse.Namespace) -> None:
     command = "make bench" if len(sys.argv) == 1 else f'make bench BENCH="{shlex.join(sys.argv[1:])}"'
-    parts = (facts(contenders, scale, command), tables(results, contenders, scale), list(judge(results, scale)))
+    parts = (
+        facts(results, contenders, scale, command),
+        tables(results, contenders, scale),
+        list(judge(results, scale)),
+    )
     print(as_text(*parts))
     for failure in results.failures.values():
         print(f"FAILED        {failure}")
