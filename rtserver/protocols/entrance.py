@@ -55,7 +55,7 @@ class Entrance:
     def _refuse(self, request: Request) -> Refusal | None:
         if not clean_headers(request):
             return Refusal(400, "a header contains a control character or a line break")
-        origin = request.getHeader("origin")
+        origin = header(request, "origin")
         if origin is not None and not self.allows(origin):
             return Refusal(403, "this origin is not allowed: add it to client.allowed_origins")
         unready = self._unready()
@@ -69,9 +69,10 @@ class Entrance:
         return None
 
     def allows(self, origin: str) -> bool:
-        """Globs against the whole lower-case origin; nothing configured means that no page may connect."""
+        """Globs against the whole lower-case origin; nothing configured means that no page may connect. Browsers write
+        origins in ASCII."""
         lowered = origin.lower()
-        return any(fnmatchcase(lowered, pattern) for pattern in self._patterns)
+        return origin.isascii() and any(fnmatchcase(lowered, pattern) for pattern in self._patterns)
 
     def _within_rate(self) -> bool:
         rate = self._options.connection_rate_limit
@@ -88,6 +89,12 @@ class Entrance:
 
     def left(self) -> None:
         self.open -= 1
+
+
+def header(request: Request, name: str) -> str | None:
+    """The last value of a header, a character for each byte: ``getHeader`` of a str fails on what is not UTF-8."""
+    value = request.getHeader(name.encode())
+    return None if value is None else value.decode("latin-1")
 
 
 def clean_headers(request: Request) -> bool:
@@ -110,13 +117,13 @@ def refuse(request: Request, refusal: Refusal) -> bytes:
 
 def allow_origin(request: Request) -> None:
     """CORS of the connection endpoints, once the origin is known to be allowed (section 1.7)."""
-    origin = request.getHeader("origin")
+    origin = header(request, "origin")
     if origin is None:
         return
     request.setHeader("access-control-allow-origin", origin)
     request.setHeader("access-control-allow-credentials", "true")
     request.setHeader("vary", "origin")
-    asked = request.getHeader("access-control-request-headers")
+    asked = header(request, "access-control-request-headers")
     if asked:
         request.setHeader("access-control-allow-headers", asked)
 

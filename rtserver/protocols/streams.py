@@ -19,7 +19,7 @@ from rtserver.core.errors import DisconnectReason
 from rtserver.core.host import Host
 from rtserver.core.ports import Handshake
 from rtserver.core.session import Session
-from rtserver.protocols.entrance import Entrance, Refusal, allow_origin, preflight, refuse
+from rtserver.protocols.entrance import Entrance, Refusal, allow_origin, header, preflight, refuse
 from rtserver.protocols.outbound import Drain, EagerWriter
 from rtserver.protocols.wires import wire
 from rtserver.protocols.ws import CLOSE_TIMEOUT, connect_unidirectional
@@ -144,7 +144,7 @@ class StreamResource(Resource):
         return NOT_DONE_YET
 
     def _preflight(self, request: Request) -> bytes:
-        origin = request.getHeader("origin")
+        origin = header(request, "origin")
         if origin is not None and not self._parts.entrance.allows(origin):
             return refuse(request, Refusal(403, "this origin is not allowed: add it to client.allowed_origins"))
         allow_origin(request)
@@ -207,7 +207,7 @@ def _first_frame(request: Request, kind: StreamKind, limit: int) -> bytes | Refu
 
 
 def _is_protobuf(request: Request) -> bool:
-    return (request.getHeader("content-type") or "").partition(";")[0].strip() == "application/octet-stream"
+    return (header(request, "content-type") or "").partition(";")[0].strip() == "application/octet-stream"
 
 
 def headers_of(request: Request) -> dict[str, str]:
@@ -234,7 +234,7 @@ class EmulationResource(Resource):
         self._max_body = max_body
 
     def render(self, request: Request) -> bytes:
-        origin = request.getHeader("origin")
+        origin = header(request, "origin")
         if origin is not None and not self._entrance.allows(origin):
             return refuse(request, Refusal(403, "this origin is not allowed: add it to client.allowed_origins"))
         allow_origin(request)

@@ -7,7 +7,7 @@ from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from rtserver.protocols.entrance import Entrance, Refusal, refuse
+from rtserver.protocols.entrance import Entrance, Refusal, header, refuse
 from rtserver.protocols.ws import Connection, ConnectionFactory
 
 
@@ -36,7 +36,7 @@ def _not_websocket(request: Request) -> Refusal | None:
     """RFC 6455 section 4.2.1; what is left of it Autobahn checks."""
     if request.method != b"GET":
         return Refusal(405, "a WebSocket handshake is a GET request")
-    if (request.getHeader("upgrade") or "").lower() != "websocket":
+    if (header(request, "upgrade") or "").lower() != "websocket":
         request.setHeader(b"upgrade", b"websocket")
         return Refusal(426, "this address speaks WebSocket only: connect with ws:// or wss://")
     if request.channel is None or request.channel.transport is None:
