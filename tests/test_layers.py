@@ -19,12 +19,13 @@ LAYERS = {
     "core": {"rtserver.core", "msgspec"},
     "node": {"rtserver.core", "rtserver.node", "rtserver.feeds", "twisted.internet.defer", "msgspec"},
     "cluster": {"rtserver.core", "rtserver.node", "rtserver.cluster", "twisted.internet.defer", "msgspec"},
+    "app": {"rtserver.app", "pydantic", "pydantic_core", "msgspec"},
     "protocols": {
         "rtserver.core", "rtserver.node", "rtserver.cluster", "rtserver.protocols",
         "autobahn", "twisted", "zope.interface", "google.protobuf", "msgspec",
     },
     "web": {
-        "rtserver.core", "rtserver.node", "rtserver.cluster", "rtserver.web",
+        "rtserver.core", "rtserver.node", "rtserver.cluster", "rtserver.app", "rtserver.web",
         "pydantic", "twisted.web", "twisted.internet", "twisted.logger", "twisted.python", "zope.interface",
         "msgspec", "prometheus_client",
     },

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from rtserver.core.channels import Channels, data_refusal
-from rtserver.core.options import ChannelOptions
+from rtserver.core.options import ChannelOptions, Seconds
 from rtserver.core.ports import PublishOptions
 
 
@@ -36,5 +37,9 @@ class ChannelIntake:
         return prefixes + ([""] if rules.without_namespace.has_history else [])
 
     def namespaces(self) -> Mapping[str, ChannelOptions]:
+        """With the global ``history_meta_ttl`` filled in where a namespace has none of its own."""
         rules = self._channels.rules
-        return {"": rules.without_namespace, **rules.namespaces}
+        return {
+            name: replace(options, history_meta_ttl=Seconds(self._channels.meta_ttl(options)))
+            for name, options in {"": rules.without_namespace, **rules.namespaces}.items()
+        }

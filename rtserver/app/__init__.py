@@ -1,0 +1,31 @@
+"""What application developers write with: typed HTTP endpoints and typed realtime functions on one ``App``."""
+
+from rtserver.app.application import App
+from rtserver.app.endpoint import HTTPError, Limits, Response
+from rtserver.app.events import Accept, Allow, Disconnect, Publish, Refuse
+from rtserver.app.given import Connection, Position, Publisher, Request, User
+from rtserver.app.parameters import Body, Cookie, Depends, Given, Header, Path, Query
+
+__all__ = [
+    "Accept",
+    "Allow",
+    "App",
+    "Body",
+    "Connection",
+    "Cookie",
+    "Depends",
+    "Disconnect",
+    "Given",
+    "HTTPError",
+    "Header",
+    "Limits",
+    "Path",
+    "Position",
+    "Publish",
+    "Publisher",
+    "Query",
+    "Refuse",
+    "Request",
+    "Response",
+    "User",
+]

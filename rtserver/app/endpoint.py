@@ -1,0 +1,283 @@
+"""One HTTP endpoint: a function, where it stands, and how a request becomes its arguments and its result an answer."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import Raw
+
+from rtserver.app.parameters import REQUIRED, Given, Parameter, Provided, Signature, Wanted, read_signature, where
+from rtserver.app.shapes import Invalid, Mistake, NotText, Shape, shape
+
+JSON = "application/json"
+
+
+class HTTPError(Exception):
+    """Raised by an endpoint to answer with a status of its choice; ``detail`` is any JSON value, for the client to read."""
+
+    def __init__(self, status: int, detail: Any = None, headers: Mapping[str, str] | None = None) -> None:
+        self.status = status
+        self.detail = detail
+        self.headers = dict(headers or {})
+        super().__init__(f"{status}: {detail}")
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer that is not a JSON model: bytes of any type, any status, further headers."""
+
+    content: bytes = b""
+    media_type: str = JSON
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Incoming(Protocol):
+    """A request as endpoints see it. Names of headers are lower-case."""
+
+    @property
+    def query(self) -> Mapping[str, list[str]]: ...
+
+    def header(self, name: str) -> list[str]: ...
+
+    def cookie(self, name: str) -> str | None: ...
+
+    @property
+    def body(self) -> bytes: ...
+
+    async def give(self, kind: type[Given]) -> Given | None:
+        """What the server has of this kind for this request; None when it has none (nobody signed in...). Raises
+        ``HTTPError`` when what the client sent for it is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What the documentation says of an endpoint. ``responses`` maps further statuses to what they mean."""
+
+    summary: str = ""
+    text: str = ""
+    tags: tuple[str, ...] = ()
+    responses: Mapping[int, str] = field(default_factory=dict)
+    deprecated: bool = False
+    hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """``body_size`` in bytes, ``seconds`` until the work is given up (504)."""
+
+    body_size: int = 1_048_576
+    seconds: float = 30.0
+
+
+class Endpoint:
+    """``path`` may hold ``{name}`` for one part and ``{name:path}`` for all the rest. Raises TypeError for a function whose
+    parameters or result cannot be handled."""
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        function: Callable[..., Any],
+        status: int = 200,
+        description: Description | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        if not path.startswith("/"):
+            raise TypeError(f"{where(function)}: the path {path!r} must begin with /")
+        self.method = method
+        self.path = path
+        self.function = function
+        self.status = status
+        self.limits = limits or Limits()
+        self.is_async = inspect.iscoroutinefunction(function)
+        self.names = tuple(re.findall(r"\{(\w+)(?::path)?\}", path))
+        self.signature = read_signature(function, frozenset(self.names))
+        self.description = description or Description()
+        self.result = self._result_shape()
+        self._bodies = tuple(each for each in self.signature.all_parameters() if each.place == "body")
+        self._texts = tuple(each for each in self.signature.parameters if each.place != "body")
+        self._body_alone = len(self._bodies) == 1 and not self._bodies[0].marker.alias
+
+    def _result_shape(self) -> Shape | None:
+        returns = self.signature.returns
+        if returns is Response or returns is None or returns is type(None):
+            return None
+        return shape(Any if returns is REQUIRED else returns)
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        parts = re.split(r"\{(\w+)(:path)?\}", self.path)
+        text = "".join(
+            re.escape(literal) + (f"(?P<{name}>{'.+' if rest else '[^/]+'})" if name else "")
+            for literal, name, rest in _threes(parts)
+        )
+        return re.compile(text)
+
+    @property
+    def takes_body(self) -> bool:
+        return bool(self._bodies)
+
+    # From a request to arguments
+
+    async def arguments(self, incoming: Incoming, path: Mapping[str, str]) -> dict[str, Any]:
+        """Everything the function wants. Raises ``Invalid`` with every mistake, or ``NotText`` for a body without JSON."""
+        mistakes: list[Mistake] = []
+        values = self.texts(self._texts, incoming, path, mistakes)
+        bodies = self._read_bodies(incoming, mistakes) if self._bodies else {}
+        for name in [each.name for each in self.signature.parameters if each.place == "body"]:
+            if name in bodies:
+                values[name] = bodies[name]
+        if self.signature.wanted or self.signature.provided:
+            await self._fill(self.signature, values, incoming, path, bodies, mistakes, {})
+        if mistakes:
+            raise Invalid(mistakes)
+        return values
+
+    def texts(
+        self, parameters: tuple[Parameter, ...], incoming: Incoming, path: Mapping[str, str], mistakes: list[Mistake]
+    ) -> dict[str, Any]:
+        """Path, query, header and cookie parameters."""
+        values: dict[str, Any] = {}
+        for each in parameters:
+            found = _SOURCES[each.place](incoming, path, each)
+            if found is None:
+                _missing(each, values, mistakes)
+                continue
+            try:
+                values[each.name] = each.shape.parse(found, (each.place, each.alias))
+            except Invalid as error:
+                mistakes += error.mistakes
+        return values
+
+    async def _fill(
+        self,
+        signature: Signature,
+        values: dict[str, Any],
+        incoming: Incoming,
+        path: Mapping[str, str],
+        bodies: dict[str, Any],
+        mistakes: list[Mistake],
+        made: dict[Callable[..., Any], Any],
+    ) -> None:
+        """What the server gives and what providers make; a provider is called once per request, and not after a mistake."""
+        for wanted in signature.wanted:
+            values[wanted.name] = await _give(wanted, incoming)
+        for item in signature.provided:
+            if item.provider not in made:
+                inner = self.texts(
+                    tuple(each for each in item.signature.parameters if each.place != "body"), incoming, path, mistakes
+                )
+                inner |= {each.name: bodies[each.name] for each in item.signature.parameters if each.name in bodies}
+                await self._fill(item.signature, inner, incoming, path, bodies, mistakes, made)
+                if mistakes:
+                    continue
+                made[item.provider] = await _provide(item, inner)
+            values[item.name] = made[item.provider]
+
+    def _read_bodies(self, incoming: Incoming, mistakes: list[Mistake]) -> dict[str, Any]:
+        """The body as the one model that is wanted, or by keys when there are several."""
+        values: dict[str, Any] = {}
+        body = incoming.body
+        if self._body_alone:
+            self._parse_body(self._bodies[0], body or None, ("body",), values, mistakes)
+            return values
+        keys: dict[str, Raw] = {}
+        if body:
+            try:
+                keys = msgspec.json.decode(body, type=dict[str, Raw])
+            except msgspec.ValidationError:
+                mistakes.append(
+                    {
+                        "type": "model_attributes_type",
+                        "loc": ["body"],
+                        "msg": "Input should be a valid object",
+                        "input": None,
+                    }
+                )
+                return values
+            except (msgspec.DecodeError, RecursionError) as error:
+                raise NotText(str(error)) from None
+        for each in self._bodies:
+            part = keys.get(each.alias)
+            self._parse_body(each, None if part is None else bytes(part), ("body", each.alias), values, mistakes)
+        return values
+
+    def _parse_body(
+        self,
+        parameter: Parameter,
+        text: bytes | None,
+        location: tuple[str, ...],
+        values: dict[str, Any],
+        mistakes: list[Mistake],
+    ) -> None:
+        if text is None:
+            _missing(parameter, values, mistakes, location)
+            return
+        try:
+            values[parameter.name] = parameter.shape.parse_json(text, location)
+        except Invalid as error:
+            mistakes += error.mistakes
+
+    # From a result to an answer
+
+    def answer(self, result: Any) -> Response:
+        """Raises ``shapes.Unfit`` when the result is not what the function promised."""
+        if isinstance(result, Response):
+            return result
+        if self.result is None or self.status == 204:
+            return Response(b"" if self.status == 204 else b"null", status=self.status)
+        return Response(self.result.dump(result), status=self.status)
+
+
+def _missing(
+    parameter: Parameter, values: dict[str, Any], mistakes: list[Mistake], location: tuple[str, ...] | None = None
+) -> None:
+    if parameter.default is not REQUIRED:
+        values[parameter.name] = parameter.default
+        return
+    place = list(location or (parameter.place, parameter.alias))
+    mistakes.append({"type": "missing", "loc": place, "msg": "Field required", "input": None})
+
+
+def _from_query(incoming: Incoming, path: Mapping[str, str], each: Parameter) -> Any:
+    found = incoming.query.get(each.alias)
+    return found if each.many or not found else found[-1]
+
+
+def _from_header(incoming: Incoming, path: Mapping[str, str], each: Parameter) -> Any:
+    found = incoming.header(each.alias.lower())
+    return found or None if each.many else (found[-1] if found else None)
+
+
+_SOURCES: dict[str, Callable[[Incoming, Mapping[str, str], Parameter], Any]] = {
+    "path": lambda incoming, path, each: path.get(each.alias),
+    "query": _from_query,
+    "header": _from_header,
+    "cookie": lambda incoming, path, each: incoming.cookie(each.alias),
+}
+
+
+async def _give(wanted: Wanted, incoming: Incoming) -> Given | None:
+    given = await incoming.give(wanted.kind)
+    if given is None and not wanted.optional:
+        refusal = getattr(wanted.kind, "absent", None)
+        raise refusal() if refusal else HTTPError(500, "this endpoint wants something that this server does not have")
+    return given
+
+
+async def _provide(item: Provided, values: dict[str, Any]) -> Any:
+    made = item.provider(**values)
+    return await made if isinstance(made, Awaitable) else made
+
+
+def _threes(parts: list[str]) -> list[tuple[str, str, str]]:
+    """``re.split`` with two groups gives literal, name, rest, literal, name, rest, ..., literal."""
+    padded = [*parts, "", ""]
+    return [(padded[i], padded[i + 1] or "", padded[i + 2] or "") for i in range(0, len(parts), 3)]

@@ -1,0 +1,92 @@
+"""What the server gives to functions that ask for it by type.
+
+``User``, ``Connection`` and ``Request`` are facts of the call; ``Publisher`` acts on channels and connections.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rtserver.app.endpoint import HTTPError
+from rtserver.app.parameters import Given
+
+
+@dataclass(frozen=True, slots=True)
+class User(Given):
+    """Who calls. Over HTTP: the user of the connection token in ``Authorization: Bearer``; a function that takes ``User``
+    answers 401 without one, a function that takes ``User | None`` does not. ``info`` is the token's, as Python values."""
+
+    id: str
+    info: Any = None
+
+    @staticmethod
+    def absent() -> HTTPError:
+        return HTTPError(401, "Not authenticated", {"www-authenticate": "Bearer"})
+
+
+@dataclass(frozen=True, slots=True)
+class Connection(Given):
+    """The realtime connection that a handler is called for. ``headers`` are those of its handshake, lower-case."""
+
+    client: str
+    user: str
+    transport: str
+    protocol: str
+    remote: str = ""
+    name: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    info: Any = None
+    meta: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Given):
+    """The HTTP request. ``id`` stands in the log beside what went wrong."""
+
+    id: str
+    method: str
+    path: str
+    remote: str
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a publication went; offset 0 in channels without history."""
+
+    offset: int
+    epoch: str
+
+
+class Publisher(Given, ABC):
+    """Channels and connections of this server. Every call raises ``core.errors.RtError`` when it cannot be done."""
+
+    @abstractmethod
+    async def publish(
+        self,
+        channel: str,
+        data: Any,
+        *,
+        tags: Mapping[str, str] | None = None,
+        idempotency_key: str = "",
+        skip_history: bool = False,
+    ) -> Position:
+        """``data`` is any JSON value or model."""
+
+    @abstractmethod
+    async def presence(self, channel: str) -> dict[str, str]:
+        """Client ids and their users."""
+
+    @abstractmethod
+    async def history(self, channel: str, limit: int = 100, *, reverse: bool = False) -> list[Any]:
+        """The data of publications, oldest first unless ``reverse``."""
+
+    @abstractmethod
+    async def disconnect(self, user: str, code: int = 4500, reason: str = "force disconnect") -> None:
+        """End every connection of a user, on every node."""
+
+    @abstractmethod
+    async def unsubscribe(self, user: str, channel: str) -> None: ...

@@ -1,0 +1,62 @@
+"""Names with places in them: "chat:*" and "chat:{room}" for channels, "cart.*" for RPC methods."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Pattern:
+    """``*`` stands for anything, ``{name}`` for anything up to the next ``:`` and is given to the function by that name."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.names = tuple(re.findall(r"\{(\w+)\}", text))
+        self.is_exact = not self.names and "*" not in text
+        parts = re.split(r"(\{\w+\}|\*)", text)
+        self._regex = re.compile("".join(_part(part) for part in parts), re.DOTALL)
+        self.literal = sum(len(part) for part in parts if not part.startswith("{") and part != "*")
+        """How many characters are fixed: of two patterns that match, the one with more of them is meant."""
+
+    def match(self, name: str) -> Mapping[str, str] | None:
+        found = self._regex.fullmatch(name)
+        return None if found is None else found.groupdict()
+
+
+class PatternTable(Generic[T]):
+    """Names to values: an exact name first, then the pattern with the most fixed characters."""
+
+    def __init__(self) -> None:
+        self._exact: dict[str, T] = {}
+        self._patterns: list[tuple[Pattern, T]] = []
+
+    def add(self, pattern: Pattern, value: T) -> None:
+        """Raises ValueError when the very pattern is there already."""
+        if pattern.text in self._exact or any(each.text == pattern.text for each, _ in self._patterns):
+            raise ValueError(f"{pattern.text!r} is declared twice")
+        if pattern.is_exact:
+            self._exact[pattern.text] = value
+        else:
+            self._patterns.append((pattern, value))
+            self._patterns.sort(key=lambda pair: -pair[0].literal)
+
+    def find(self, name: str) -> tuple[T, Mapping[str, str]] | None:
+        exact = self._exact.get(name)
+        if exact is not None:
+            return exact, {}
+        for pattern, value in self._patterns:
+            found = pattern.match(name)
+            if found is not None:
+                return value, found
+        return None
+
+
+def _part(text: str) -> str:
+    if text == "*":
+        return ".*"
+    if text.startswith("{"):
+        return f"(?P<{text[1:-1]}>[^:]+)"
+    return re.escape(text)
