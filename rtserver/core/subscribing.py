@@ -208,7 +208,10 @@ def _result(
 
 
 def _open(session: Session, sub: Subscription, outcome: Recovery | None) -> None:
-    """The reply is written: what raced in and is not covered by the position follows, then the flow."""
+    """The reply is written: what raced in and is not covered by the position follows, then the flow. Writing the reply can
+    end the connection (a full queue, a payload that it cannot carry), and the subscription with it."""
+    if not sub.live:
+        return
     gate = sub.gate or []
     session.host.hub.open(sub, outcome.position if outcome is not None else None)
     late = [item for item in gate if outcome is None or item[0].offset == 0 or _after(item, outcome)]

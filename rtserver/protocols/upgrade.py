@@ -35,6 +35,7 @@ class UpgradeResource(Resource):
 def _not_websocket(request: Request) -> Refusal | None:
     """RFC 6455 section 4.2.1; what is left of it Autobahn checks."""
     if request.method != b"GET":
+        request.setHeader(b"allow", b"GET")
         return Refusal(405, "a WebSocket handshake is a GET request")
     if (header(request, "upgrade") or "").lower() != "websocket":
         request.setHeader(b"upgrade", b"websocket")
