@@ -12,15 +12,16 @@ from typing import Any, Protocol
 
 from msgspec import Raw
 
-from rtserver.core import commands, connecting, control, errors  # noqa: F401  (they register the commands)
+from rtserver.core import asking, commands, connecting, control, errors  # noqa: F401  (they register the commands)
 from rtserver.core.control import DisconnectUser, Target
 from rtserver.core.deadlines import Deadlines
-from rtserver.core.errors import BrokerError, CommandError, Disconnected, DisconnectReason
+from rtserver.core.errors import BrokerError, Disconnected, DisconnectReason
 from rtserver.core.flow import Channel, Flow, Subscription
+from rtserver.core.hooks import DisconnectHook
 from rtserver.core.host import Environment
 from rtserver.core.hub import Hub
 from rtserver.core.intake import ChannelIntake
-from rtserver.core.messages import ClientInfo, Publication, RPCRequest, StreamPosition
+from rtserver.core.messages import ClientInfo, Publication, StreamPosition
 from rtserver.core.options import ChannelOptions
 from rtserver.core.ports import (
     PROBE_CHANNEL,
@@ -67,7 +68,8 @@ class Node:
         self.users: dict[str, set[Session]] = {}
         self.secrets: dict[str, Session] = {}
         """Sessions by the secret that clients of emulation transports name them by."""
-        self.closed: Counter[DisconnectReason] = Counter()
+        self.closed: Counter[int] = Counter()
+        """Ended connections by close code. Texts are not counted by: backends choose them freely."""
         self.gaps = 0
         self.refused_raw = 0
         self.started = False
@@ -154,7 +156,10 @@ class Node:
             if not mine:
                 del self.users[session.user]
         reason = session.closed_with or errors.CONNECTION_CLOSED
-        self.closed[reason] += 1
+        self.closed[reason.code] += 1
+        hook = self.env.hooks.disconnect()
+        if hook is not None and session.was_connected:
+            self.env.spawn(self._tell_disconnect(session, hook, reason))
         for sub in subs:
             self.detach(sub)
             self.env.spawn(self.farewell(sub))
@@ -168,6 +173,27 @@ class Node:
             code=reason.code,
             reason=reason.reason,
         )
+
+    def refresh(self, session: Session) -> None:
+        hook = self.env.hooks.refresh()
+        if hook is None:
+            session.close(errors.CONNECTION_EXPIRED)
+        else:
+            self.env.spawn(asking.refresh_connection(session, hook))
+
+    def refresh_subscription(self, session: Session, sub: Subscription) -> None:
+        options = self.env.channels.find(sub.channel)
+        hook = self.env.hooks.sub_refresh(sub.channel, options) if options is not None else None
+        if hook is None:
+            session.drop(sub, errors.UNSUBSCRIBED_EXPIRED)
+        else:
+            self.env.spawn(asking.refresh_subscription(session, sub, hook))
+
+    async def _tell_disconnect(self, session: Session, hook: DisconnectHook, reason: DisconnectReason) -> None:
+        try:
+            await hook(asking.caller(session), reason.code, reason.reason)
+        except Exception as failure:
+            self.report(session, "disconnect hook", failure)
 
     def sessions_of(self, user: str) -> list[Session]:
         return [session for session in self.users.get(user, ()) if session.state is State.CONNECTED]
@@ -225,9 +251,6 @@ class Node:
 
     async def presence_stats(self, channel: str) -> tuple[int, int]:
         return await self.broker.presence_stats(channel)
-
-    async def answer_rpc(self, session: Session, request: RPCRequest) -> Raw:
-        raise CommandError(errors.NOT_AVAILABLE)
 
     # What the broker tells
 

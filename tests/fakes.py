@@ -13,6 +13,7 @@ from twisted.internet.task import Clock
 
 from rtserver.core.channels import Channels
 from rtserver.core.errors import DisconnectReason, ExpiredToken, InvalidToken
+from rtserver.core.hooks import NoHooks
 from rtserver.core.host import Environment
 from rtserver.core.messages import Publication
 from rtserver.core.options import ChannelOptions, ChannelRules, ClientOptions
@@ -89,6 +90,48 @@ class FakeTokens:
         return known[token]
 
 
+class FakeHooks(NoHooks):
+    """Answers with what the test puts into its attributes; everything asked is kept in ``asked``."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Any] = {}
+        self.asked: list[Any] = []
+
+    def _hook(self, name: str) -> Any:
+        if name not in self.answers:
+            return None
+
+        async def answer(*asked: Any) -> Any:
+            self.asked.append(asked[0] if len(asked) == 1 else asked)
+            outcome = self.answers[name]
+            if isinstance(outcome, Exception):
+                raise outcome
+            return await outcome(asked[0]) if callable(outcome) else outcome
+
+        return answer
+
+    def connect(self, token: bool) -> Any:
+        return self._hook("connect")
+
+    def refresh(self) -> Any:
+        return self._hook("refresh")
+
+    def subscribe(self, channel: str, options: ChannelOptions) -> Any:
+        return self._hook("subscribe")
+
+    def publish(self, channel: str, options: ChannelOptions) -> Any:
+        return self._hook("publish")
+
+    def sub_refresh(self, channel: str, options: ChannelOptions) -> Any:
+        return self._hook("sub_refresh")
+
+    def rpc(self, method: str) -> Any:
+        return self._hook("rpc")
+
+    def disconnect(self) -> Any:
+        return self._hook("disconnect")
+
+
 class World:
     """A started node. ``clock`` and the reactor turns are moved by hand: ``turn()`` runs what is due now."""
 
@@ -98,6 +141,7 @@ class World:
         self.next_turn: list[Callable[[], None]] = []
         self.log = FakeLog()
         self.tokens = FakeTokens()
+        self.hooks = FakeHooks()
         self.broker = MemoryBroker(self.clock, "n1")
         ids = (f"id-{number}" for number in itertools.count(1))
         rules = ChannelRules(without_namespace=EVERYTHING, namespaces={"plain": PLAIN, **namespaces})
@@ -113,6 +157,7 @@ class World:
             chance=lambda: 0.5,
             new_id=lambda: next(ids),
             spawn=self.spawn,
+            hooks=self.hooks,
         )
         turn = Turn(later=self.clock.callLater, soon=self.next_turn.append)
         self.node = Node(self.broker, self.env, turn, self.log, ProbeOptions())

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rtserver.core import connecting, errors, recovery
+from rtserver.core.asking import caller
 from rtserver.core.channels import Action, data_refusal, may
 from rtserver.core.errors import CommandError, Disconnected, ExpiredToken, InvalidToken
+from rtserver.core.hooks import Admitted, PublishAsked, RpcAsked
 from rtserver.core.messages import (
     ClientInfo,
     HistoryRequest,
@@ -61,12 +65,33 @@ async def publish(session: Session, request: PublishRequest) -> Answer:
         raise CommandError(errors.NOT_AVAILABLE)
     if data_refusal(options, request.data) is not None:
         raise CommandError(errors.BAD_REQUEST)
-    _check(session, "publish", request.channel, options)
+    admitted = await _admit(session, request, options)
+    data = request.data if admitted.data is None else admitted.data
+    if data_refusal(options, data) is not None:
+        raise CommandError(errors.BAD_REQUEST)
     sub = session.subs.get(request.channel)
     info = sub.info if sub is not None and sub.info else ClientInfo(session.user, session.id, session.info)
-    publication = Publication(data=request.data, info=info, delta=options.delta_publish)
-    await session.host.publish(request.channel, publication, session.host.env.channels.publish_options(options))
+    delta = options.delta_publish if admitted.delta is None else admitted.delta
+    stored = replace(
+        session.host.env.channels.publish_options(options, skip_history=admitted.skip_history),
+        idempotency_key=admitted.idempotency_key,
+        version=admitted.version,
+        version_epoch=admitted.version_epoch,
+    )
+    publication = Publication(data, info, tags=dict(admitted.tags) or None, delta=delta)
+    await session.host.publish(request.channel, publication, stored)
     return Answer(PublishResult())
+
+
+async def _admit(session: Session, request: PublishRequest, options: ChannelOptions) -> Admitted:
+    """A hook decides in place of the permissions of the namespace."""
+    hook = session.host.env.hooks.publish(request.channel, options)
+    if hook is None:
+        _check(session, "publish", request.channel, options)
+        return Admitted()
+    admitted = await hook(PublishAsked(caller(session), request.channel, request.data))
+    session.check_open()
+    return admitted
 
 
 @command("presence")
@@ -110,7 +135,10 @@ async def history(session: Session, request: HistoryRequest) -> Answer:
 
 @command("rpc")
 async def rpc(session: Session, request: RPCRequest) -> Answer:
-    return Answer(RPCResult(await session.host.answer_rpc(session, request)))
+    hook = session.host.env.hooks.rpc(request.method)
+    if hook is None:
+        raise CommandError(errors.NOT_AVAILABLE)
+    return Answer(RPCResult(await hook(RpcAsked(caller(session), request.method, request.data))))
 
 
 @command("send")

@@ -67,6 +67,7 @@ class Subscription:
         "recoverable",
         "server_side",
         "by_token",
+        "client_refresh",
         "info",
         "presence",
         "join_leave",
@@ -87,6 +88,8 @@ class Subscription:
         self.server_side = False
         self.by_token = False
         """A server-side subscription that the connection token lists."""
+        self.client_refresh = True
+        """Whether the client is to bring new tokens (no hook refreshes the subscription)."""
         self.info: ClientInfo | None = None
         self.presence = False
         self.join_leave = False

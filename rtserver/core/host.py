@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
-
-from msgspec import Raw
 
 from rtserver.core.channels import Channels
 from rtserver.core.deadlines import Deadlines
 from rtserver.core.flow import Subscription
+from rtserver.core.hooks import Hooks, NoHooks
 from rtserver.core.hub import Hub
-from rtserver.core.messages import ClientInfo, Publication, RPCRequest
+from rtserver.core.messages import ClientInfo, Publication
 from rtserver.core.options import ChannelOptions, ClientOptions
 from rtserver.core.ports import HistoryFilter, HistorySlice, PublishOptions, PublishOutcome, Spawn, TokenVerifier
 
@@ -36,6 +35,7 @@ class Environment:
     chance: Callable[[], float]
     new_id: Callable[[], str]
     spawn: Spawn
+    hooks: Hooks = field(default_factory=NoHooks)
 
 
 class Host(Protocol):
@@ -79,7 +79,11 @@ class Host(Protocol):
     async def replace_others(self, session: Session, channel: str) -> None:
         """Disconnect the user's other connections, everywhere (a personal channel with one connection per user)."""
 
-    async def answer_rpc(self, session: Session, request: RPCRequest) -> Raw: ...
+    def refresh(self, session: Session) -> None:
+        """The connection's time is over and the server is to ask whether it goes on."""
+
+    def refresh_subscription(self, session: Session, sub: Subscription) -> None:
+        """The same for one subscription."""
 
     def report(self, session: Session, what: str, failure: BaseException) -> None:
         """A failure that the client learns of only as an internal error: write it to the log."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import sys
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -83,9 +83,12 @@ class Session:
         "info",
         "meta",
         "name",
+        "version",
+        "emulated_headers",
         "subs",
         "secret",
         "closed_with",
+        "was_connected",
         "opened_at",
         "stale_by",
         "ping_at",
@@ -112,11 +115,13 @@ class Session:
         self.user = ""
         self.info: Raw = EMPTY
         self.meta: Raw = EMPTY
-        self.name = ""
+        self.name = self.version = ""
+        self.emulated_headers: Mapping[str, str] = {}
         self.subs: dict[str, Subscription] = {}
         self.secret = ""
         """What a client on an emulation transport names its session by."""
         self.closed_with: DisconnectReason | None = None
+        self.was_connected = False
         self.opened_at = env.clock()
         self.stale_by = self.opened_at + env.client.stale_close_delay
         self.ping_at = self.pong_by = self.presence_at = self.expires_at = self.sub_expires_at = 0.0
@@ -212,9 +217,6 @@ class Session:
             return refusal.error
         except Disconnected as end:
             self.close(end.reason, end.detail)
-        except BrokerError as failure:
-            self.host.report(self, name, failure)
-            return errors.INTERNAL
         except Exception as failure:
             self.host.report(self, name, failure)
             return errors.INTERNAL
@@ -263,6 +265,7 @@ class Session:
             self._end(errors.CONNECTION_CLOSED)
 
     def _end(self, reason: DisconnectReason) -> None:
+        self.was_connected = self.state is State.CONNECTED
         self.state = State.CLOSED
         self.closed_with = reason
         self._waiting.clear()
@@ -360,11 +363,18 @@ class Session:
             self.host.report(self, "presence refresh", failure)
 
     def _expire(self, now: float) -> None:
-        self.close(errors.CONNECTION_EXPIRED)
+        if self.client_refresh:
+            self.close(errors.CONNECTION_EXPIRED)
+        else:
+            self.host.refresh(self)
 
     def _expire_subs(self, now: float) -> None:
         for sub in [sub for sub in self.subs.values() if sub.expire_at and sub.expire_at <= now]:
-            self.drop(sub, errors.UNSUBSCRIBED_EXPIRED)
+            if sub.client_refresh:
+                self.drop(sub, errors.UNSUBSCRIBED_EXPIRED)
+            else:
+                sub.expire_at = 0.0
+                self.host.refresh_subscription(self, sub)
         self.plan_sub_expiry()
 
     def plan_sub_expiry(self) -> None:

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 from msgspec import Raw
 
 from rtserver.core import errors, recovery
+from rtserver.core.asking import caller
 from rtserver.core.channels import may, may_subscribe
 from rtserver.core.errors import CommandError, Disconnected, ExpiredToken, InvalidToken, NotJSON
 from rtserver.core.flow import GATE_LIMIT, Delivery, Flow, Group, Subscription, as_sent
+from rtserver.core.hooks import SubscribeAsked
 from rtserver.core.messages import EMPTY, ClientInfo, Publication, SubscribeRequest, SubscribeResult
 from rtserver.core.options import ChannelOptions
 from rtserver.core.ports import HistorySlice, SubscriptionOverride
@@ -68,6 +70,12 @@ async def authorize(session: Session, request: SubscribeRequest, options: Channe
         raise CommandError(errors.PERMISSION_DENIED)
     if request.token:
         return await _by_token(session, request, options)
+    if env.channels.allowed_users(request.channel, options) is None:
+        hook = env.hooks.subscribe(request.channel, options)
+        if hook is not None:
+            answer = await hook(SubscribeAsked(caller(session), request.channel, request.data, request.token))
+            given = overridden(options, answer.override)
+            return Grant(given, answer.info, answer.data, answer.expire_at)
     if not may_unasked(session, request.channel, options):
         raise CommandError(errors.PERMISSION_DENIED)
     return Grant(options)
@@ -163,7 +171,9 @@ def _subscription(session: Session, request: SubscribeRequest, grant: Grant) -> 
     sub.presence = options.presence
     sub.join_leave = options.join_leave
     if grant.expire_at:
-        sub.expire_at = env.clock() + (grant.expire_at - env.unix()) + env.client.expired_sub_close_delay
+        sub.client_refresh = env.hooks.sub_refresh(request.channel, options) is None
+        grace = env.client.expired_sub_close_delay if sub.client_refresh else 0.0
+        sub.expire_at = env.clock() + (grant.expire_at - env.unix()) + grace
     return sub
 
 
@@ -185,7 +195,7 @@ def _result(
     session: Session, request: SubscribeRequest, grant: Grant, sub: Subscription, outcome: Recovery | None
 ) -> SubscribeResult:
     result = SubscribeResult(data=grant.data, delta=sub.flow.delta)
-    if grant.expire_at and not grant.server_side:
+    if grant.expire_at and sub.client_refresh and not grant.server_side:
         result.expires = True
         result.ttl = max(1, int(grant.expire_at - session.host.env.unix()))
     if outcome is None:

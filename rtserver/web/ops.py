@@ -56,8 +56,8 @@ class NodeCollector(Collector):
         for name, (text, count) in self._counts().items():
             yield CounterMetricFamily(f"rtserver_{name}", text, value=count)
         closed = CounterMetricFamily("rtserver_disconnects", "Connections closed, by code.", labels=["code"])
-        for reason, count in sorted(self._node.closed.items()):
-            closed.add_metric([str(reason.code)], count)
+        for code, count in sorted(self._node.closed.items()):
+            closed.add_metric([str(code)], count)
         yield closed
 
     def _counts(self) -> dict[str, tuple[str, float]]:

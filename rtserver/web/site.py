@@ -38,10 +38,11 @@ class BoundedRequest(Request):
             super().process()
 
     def _refuse(self) -> None:
-        """Answer at once and close: there is no use in reading on."""
+        """Answer at once and close: there is no use in reading on, nor in telling the client to go on (100)."""
         if self._refused:
             return
         self._refused = True
+        self.requestHeaders.removeHeader(b"expect")
         text = b"the body is larger than %d bytes\n" % self.max_body
         transport = self.channel.transport
         transport.write(

@@ -343,11 +343,11 @@ class SlowRpc:
 
         self.calls = []
 
-        async def answer(session, request):
+        async def answer(asked):
             self.calls.append(Deferred())
             return await self.calls[-1]
 
-        world.node.answer_rpc = answer
+        world.hooks.answers["rpc"] = answer
 
 
 def test_commands_wait_for_the_one_before_and_reading_pauses_meanwhile(world):

@@ -1,0 +1,78 @@
+"""Health and metrics."""
+
+from __future__ import annotations
+
+import pytest
+
+from rtserver.core import errors
+from rtserver.web.ops import Live, Metrics, NodeCollector, Ready
+from tests.fakes import World
+from tests.line import Port
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+@pytest.fixture
+def port(world):
+    gauges = {"connections": ("Open client connections.", lambda: len(world.node.open_sessions))}
+    table = {"/livez": Live(), "/readyz": Ready(world.node), "/metrics": Metrics(NodeCollector(world.node, gauges))}
+    return Port(world.clock, table)
+
+
+def test_the_live_answer_says_only_that_the_reactor_turns(world, port):
+    world.node.draining = True
+    answer = port.ask("GET", "/livez")
+    assert (answer.status, answer.json, answer.header("content-type")) == (200, {}, "application/json")
+
+
+def test_ready_is_200_when_clients_may_come(port):
+    answer = port.ask("GET", "/readyz")
+    assert (answer.status, answer.json) == (200, {"ready": True})
+
+
+def test_unready_is_503_with_the_reason(world, port):
+    world.node.started = False
+    answer = port.ask("GET", "/readyz")
+    assert (answer.status, answer.json) == (503, {"ready": False, "reason": "the server is starting"})
+    world.node.started, world.node.draining = True, True
+    assert port.ask("GET", "/readyz").json["reason"] == "the server is shutting down"
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
+def test_only_get_and_head_are_taken(port, path):
+    assert port.ask("HEAD", path).status == 200
+    assert port.ask("POST", path).status == 405
+
+
+def metrics(port):
+    answer = port.ask("GET", "/metrics")
+    assert answer.status == 200 and answer.header("content-type").startswith("text/plain")
+    lines = [line for line in answer.text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+
+
+def test_metrics_count_deliveries_and_closes_by_code(world, port):
+    client, other = world.connected(), world.connected()
+    for each in (client, other):
+        each.subscribe("plain:a")
+    world.publish("plain:a", 1)
+    world.turn()
+    other.session.close(errors.FORCE_DISCONNECT)
+    values = metrics(port)
+    assert values["rtserver_deliveries_total"] == 2
+    assert values["rtserver_connections"] == 1
+    assert values['rtserver_disconnects_total{code="3503"}'] == 1
+
+
+def test_reasons_of_the_same_code_are_one_series(world, port):
+    for text in ("one", "two"):
+        world.connected().session.close(errors.DisconnectReason(4000, text))
+    assert metrics(port)['rtserver_disconnects_total{code="4000"}'] == 2
+
+
+def test_metrics_tell_refused_publications(world, port):
+    world.node.on_raw("nowhere:a", b"1")
+    assert metrics(port)["rtserver_raw_refused_total"] == 1
