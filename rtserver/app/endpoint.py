@@ -101,9 +101,9 @@ class Endpoint:
         self.signature = read_signature(function, frozenset(self.names))
         self.description = description or Description()
         self.result = self._result_shape()
-        self._bodies = tuple(each for each in self.signature.all_parameters() if each.place == "body")
+        self.bodies = tuple(each for each in self.signature.all_parameters() if each.place == "body")
         self._texts = tuple(each for each in self.signature.parameters if each.place != "body")
-        self._body_alone = len(self._bodies) == 1 and not self._bodies[0].marker.alias
+        self.body_is_whole = len(self.bodies) == 1 and not self.bodies[0].marker.alias
 
     def _result_shape(self) -> Shape | None:
         returns = self.signature.returns
@@ -122,7 +122,7 @@ class Endpoint:
 
     @property
     def takes_body(self) -> bool:
-        return bool(self._bodies)
+        return bool(self.bodies)
 
     # From a request to arguments
 
@@ -130,7 +130,7 @@ class Endpoint:
         """Everything the function wants. Raises ``Invalid`` with every mistake, or ``NotText`` for a body without JSON."""
         mistakes: list[Mistake] = []
         values = self.texts(self._texts, incoming, path, mistakes)
-        bodies = self._read_bodies(incoming, mistakes) if self._bodies else {}
+        bodies = self._read_bodies(incoming, mistakes) if self.bodies else {}
         for name in [each.name for each in self.signature.parameters if each.place == "body"]:
             if name in bodies:
                 values[name] = bodies[name]
@@ -185,8 +185,8 @@ class Endpoint:
         """The body as the one model that is wanted, or by keys when there are several."""
         values: dict[str, Any] = {}
         body = incoming.body
-        if self._body_alone:
-            self._parse_body(self._bodies[0], body or None, ("body",), values, mistakes)
+        if self.body_is_whole:
+            self._parse_body(self.bodies[0], body or None, ("body",), values, mistakes)
             return values
         keys: dict[str, Raw] = {}
         if body:
@@ -204,7 +204,7 @@ class Endpoint:
                 return values
             except (msgspec.DecodeError, RecursionError) as error:
                 raise NotText(str(error)) from None
-        for each in self._bodies:
+        for each in self.bodies:
             part = keys.get(each.alias)
             self._parse_body(each, None if part is None else bytes(part), ("body", each.alias), values, mistakes)
         return values
