@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Raw
 from twisted.internet.defer import Deferred
 
 from rtserver.core import control, errors
@@ -215,8 +216,8 @@ class Cluster:
     def _refresh(self, message: RefreshUser) -> None:
         env = self._node.env
         for session in self._sessions(message.target):
-            if len(message.info):
-                session.info = message.info
+            if message.info:
+                session.info = Raw(message.info)
             ttl = max(0, int(message.expire_at - env.unix())) if message.expire_at else 0
             session.expire(message.expired or (message.expire_at > 0 and ttl == 0), ttl)
 
@@ -229,8 +230,8 @@ class Cluster:
         options = self._node.env.channels.options(message.channel)
         grant = Grant(
             overridden(options, SubscriptionOverride(**message.override)),
-            message.info,
-            message.data,
+            Raw(message.info),
+            Raw(message.data),
             message.expire_at,
             server_side=True,
         )
@@ -282,7 +283,7 @@ class Cluster:
             collecting.add(message)
 
 
-def _told(sub: Subscription, epoch: str, offset: int, data: msgspec.Raw) -> Push:
+def _told(sub: Subscription, epoch: str, offset: int, data: Raw) -> Push:
     positioned = sub.flow.positioned
     return Push(
         channel=sub.channel,

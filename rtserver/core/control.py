@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from msgspec import Raw, Struct
-
-from rtserver.core.messages import EMPTY
+from msgspec import Struct
 
 
 class _Control(Struct, tag_field="kind", tag=str.lower, omit_defaults=True):
@@ -36,12 +34,13 @@ class UnsubscribeUser(_Control):
 
 
 class SubscribeUser(_Control):
-    """``expire_at`` in Unix seconds; ``override`` as in tokens (see ``ports.SubscriptionOverride``)."""
+    """``expire_at`` in Unix seconds; ``override`` as in tokens (see ``ports.SubscriptionOverride``). The payloads may be any
+    bytes, so they travel as base64."""
 
     target: Target
     channel: str
-    info: Raw = EMPTY
-    data: Raw = EMPTY
+    info: bytes = b""
+    data: bytes = b""
     recover_offset: int | None = None
     recover_epoch: str = ""
     override: dict[str, bool] = {}
@@ -54,7 +53,7 @@ class RefreshUser(_Control):
     target: Target
     expired: bool = False
     expire_at: int = 0
-    info: Raw = EMPTY
+    info: bytes = b""
 
 
 class NodeInfo(_Control):

@@ -14,14 +14,24 @@ import msgspec
 from msgspec import Raw, Struct
 
 from rtserver.cluster import Cluster
-from rtserver.core import errors, recovery
+from rtserver.core import errors
 from rtserver.core.channels import data_refusal
 from rtserver.core.control import RefreshUser, SubscribeUser, Target
 from rtserver.core.errors import CommandError, DisconnectReason, RtError
-from rtserver.core.messages import EMPTY, ClientInfo, Error, Publication, StreamPosition
+from rtserver.core.messages import (
+    EMPTY,
+    MAX_NESTING,
+    ClientInfo,
+    Error,
+    Publication,
+    StreamPosition,
+    is_json,
+    nests_too_deep,
+)
 from rtserver.core.options import ChannelOptions
 from rtserver.core.ports import HistoryFilter, PublishOptions
 from rtserver.node import Node
+from rtserver.web.readable import readable, readable_info
 
 NOT_FOUND = Error(104, "not found")
 CONFLICT = Error(113, "conflict")
@@ -232,8 +242,8 @@ class Api:
                 self._cluster.id,
                 Target(body.user, body.client, body.session),
                 body.channel,
-                _payload(body.info, body.b64info),
-                _payload(body.data, body.b64data),
+                bytes(_payload(body.info, body.b64info)),
+                bytes(_payload(body.data, body.b64data)),
                 since.offset if since else None,
                 since.epoch if since else "",
                 _overrides(body.override),
@@ -256,18 +266,21 @@ class Api:
             )
         if len(close.reason.encode()) > 123:
             raise BadApiRequest("disconnect.reason is longer than 123 bytes")
+        if is_json(close.reason.encode()):
+            raise BadApiRequest("disconnect.reason is a JSON value, which SDKs would take apart: write words")
         target = Target(body.user, body.client, body.session, body.whitelist)
         await self._cluster.disconnect(target, DisconnectReason(close.code, close.reason))
         return Empty()
 
     async def refresh(self, body: RefreshBody) -> Empty:
         target = Target(body.user, body.client, body.session)
-        await self._cluster.refresh(RefreshUser(self._cluster.id, target, body.expired, body.expire_at, body.info))
+        await self._cluster.refresh(RefreshUser(self._cluster.id, target, body.expired, body.expire_at, bytes(body.info)))
         return Empty()
 
     async def presence(self, body: ChannelBody) -> Presence:
         self._need(self._options(body.channel).presence)
-        return Presence(await self._node.presence(body.channel))
+        found = await self._node.presence(body.channel)
+        return Presence({client: readable_info(info) for client, info in found.items()})
 
     async def presence_stats(self, body: ChannelBody) -> PresenceStats:
         self._need(self._options(body.channel).presence)
@@ -282,7 +295,7 @@ class Api:
         read = await self._node.history(body.channel, options, HistoryFilter(body.limit, since, body.reverse))
         if since is not None and since.epoch and since.epoch != read.top.epoch:
             raise CommandError(errors.UNRECOVERABLE_POSITION)
-        return History(recovery.as_plain(read.publications), read.top.epoch, read.top.offset)
+        return History([readable(item) for item in read.publications], read.top.epoch, read.top.offset)
 
     async def history_remove(self, body: ChannelBody) -> Empty:
         self._need(self._options(body.channel).has_history)
@@ -355,6 +368,8 @@ def error_of(failure: Exception) -> Error:
 
 def _payload(value: Raw, base64_text: str) -> Raw:
     if not base64_text:
+        if nests_too_deep(bytes(value)):
+            raise BadApiRequest(f"the data nests deeper than {MAX_NESTING} levels, which subscribers could not be sent")
         return EMPTY if bytes(value) == b"null" else value
     try:
         return Raw(base64.b64decode(base64_text, validate=True))

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
-from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, FirstError, gatherResults
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
@@ -38,13 +38,13 @@ class ApiAccess:
     def admits(self, request: Request) -> bool:
         if self.insecure:
             return True
-        given = request.getHeader("x-api-key")
+        given = request.getHeader(b"x-api-key")
         if given is None:
-            kind, _, value = (request.getHeader("authorization") or "").partition(" ")
-            given = value.strip() if kind.lower() == "apikey" else None
+            kind, _, value = (request.getHeader(b"authorization") or b"").partition(b" ")
+            given = value.strip() if kind.lower() == b"apikey" else None
         if given is None:
-            given = (request.args.get(b"api_key") or [b""])[0].decode("utf-8", "replace")
-        return bool(self.key) and hmac.compare_digest(given.encode(), self.key.encode())
+            given = (request.args.get(b"api_key") or [b""])[0]
+        return bool(self.key) and hmac.compare_digest(given, self.key.encode())
 
 
 class OldCommand(Struct, omit_defaults=True):
@@ -79,7 +79,10 @@ class ApiResource(Resource):
         answer = self._choose(method)
         if answer is None:
             return _text(request, 404, "no such API method")
-        work = Deferred.fromCoroutine(answer(request, request.content.read()))
+        body = request.content.read()
+        if not _is_utf8(body):
+            return _text(request, 400, "Bad Request: the body is not UTF-8")
+        work = Deferred.fromCoroutine(answer(request, body))
         request.notifyFinish().addErrback(lambda gone: work.cancel())
         work.addErrback(self._failed, request)
         return NOT_DONE_YET
@@ -98,7 +101,7 @@ class ApiResource(Resource):
         if isinstance(outcome, BadBody):
             _finish(request, _text(request, 400, f"Bad Request: {outcome.why}"))
             return
-        transport_mode = "transport" in (self._access.error_mode, request.getHeader("x-centrifugo-error-mode"))
+        transport_mode = "transport" in (self._access.error_mode, _error_mode(request))
         if isinstance(outcome, Error) and transport_mode:
             request.setResponseCode(TRANSPORT_STATUS.get(outcome.code, 500))
             _finish(request, _json(request, outcome))
@@ -130,7 +133,7 @@ class ApiResource(Resource):
             return
         if batch.parallel:
             work = [Deferred.fromCoroutine(self._item(item)) for item in batch.commands]
-            replies = await gatherResults(work, consumeErrors=True)
+            replies = await _all(work)
         else:
             replies = [await self._item(item) for item in batch.commands]
         _finish(request, _json(request, {"replies": replies}))
@@ -159,7 +162,8 @@ class ApiResource(Resource):
                 return
             reply = await self._item({item.method: item.params})
             named = {"result": reply[item.method]} if item.method in reply else reply
-            answers.append(msgspec.json.encode({"id": item.id, **named} if item.id else named))
+            answer = msgspec.json.encode({"id": item.id, **named} if item.id else named)
+            answers.append(answer.translate(None, b"\r\n"))
         request.setHeader(b"content-type", b"application/json")
         _finish(request, b"\n".join(answers))
 
@@ -174,6 +178,27 @@ class BadBody(Struct):
     """What is wrong with a request body, as a sentence."""
 
     why: str
+
+
+def _is_utf8(body: bytes) -> bool:
+    """The decoders look into the texts that they need only; payloads go on as they are."""
+    try:
+        return body.isascii() or bool(body.decode())
+    except UnicodeDecodeError:
+        return False
+
+
+def _error_mode(request: Request) -> str:
+    return (request.getHeader(b"x-centrifugo-error-mode") or b"").decode("latin-1")
+
+
+async def _all(work: list[Deferred[Any]]) -> list[Any]:
+    """The results in order. The first failure is raised as itself, and the others are taken note of."""
+    try:
+        return await gatherResults(work, consumeErrors=True)
+    except FirstError as first:
+        first.subFailure.raiseException()
+        raise
 
 
 def _wrapped(outcome: Struct | Error) -> dict[str, object]:
@@ -192,7 +217,9 @@ def _text(request: Request, status: int, text: str) -> bytes:
 
 
 def _finish(request: Request, body: bytes) -> None:
-    """One write with its length: twisted.web would send chunks otherwise."""
+    """One write with its length: twisted.web would send chunks otherwise. Nothing when the client has left meanwhile."""
+    if request.channel is None:
+        return
     request.setHeader(b"content-length", b"%d" % len(body))
     request.write(body)
     request.finish()

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 from msgspec import Raw
+from twisted.internet.defer import Deferred
 
 from rtserver.core import errors
 from rtserver.core.messages import Publication
@@ -262,14 +263,12 @@ def test_a_client_that_leaves_in_time_leaves_no_timer_behind(house):
 
 
 def test_reading_stops_while_commands_wait_and_goes_on(house):
-    from twisted.internet.defer import Deferred
-
     gate = Deferred()
 
-    async def slow(session, request):
+    async def slow(asked):
         return await gate
 
-    house.world.node.answer_rpc = slow
+    house.world.hooks.answers["rpc"] = slow
     client = house.connect()
     client.command(id=2, rpc={})
     client.command(id=3, presence={"channel": "a"})
