@@ -46,6 +46,14 @@ class Log(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Watch:
+    """Called at once: a channel has its first subscriber here, or none any more."""
+
+    began: Callable[[], None]
+    ended: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """The reactor, as much of it as the node needs. ``later`` takes seconds."""
 
@@ -68,6 +76,8 @@ class Node:
         self.users: dict[str, set[Session]] = {}
         self.secrets: dict[str, Session] = {}
         """Sessions by the secret that clients of emulation transports name them by."""
+        self.watches: dict[str, Watch] = {}
+        """What wants to know when a channel gets its first and loses its last subscriber on this node."""
         self.closed: Counter[int] = Counter()
         """Ended connections by close code. Texts are not counted by: backends choose them freely."""
         self.gaps = 0
@@ -210,12 +220,15 @@ class Node:
         return channel in self.hub.channels
 
     async def attach(self, sub: Subscription) -> None:
-        self.hub.attach(sub)
+        if self.hub.attach(sub) and sub.channel in self.watches:
+            self.watches[sub.channel].began()
         await self._feeds.need(sub.channel)
 
     def detach(self, sub: Subscription) -> None:
         if self.hub.detach(sub):
             self._feeds.release(sub.channel)
+            if sub.channel in self.watches:
+                self.watches[sub.channel].ended()
 
     async def announce(self, sub: Subscription) -> None:
         if sub.info is not None and sub.live:

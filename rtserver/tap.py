@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,13 @@ from twisted.python import usage
 from twisted.web.resource import IResource
 
 from rtserver import __version__
+from rtserver.app.application import App
+from rtserver.apps import Applications, NoSuchApp, load_app
 from rtserver.cluster import Cluster
 from rtserver.config import Config, ConfigError, complete, ignored_variables, load
 from rtserver.config.bounds import open_files, worst_case
 from rtserver.core.channels import Channels
+from rtserver.core.hooks import Hooks
 from rtserver.core.host import Environment
 from rtserver.core.intake import ChannelIntake
 from rtserver.core.options import TokenOptions
@@ -42,6 +45,7 @@ from rtserver.services.jwks import JWKS, http_client
 from rtserver.services.jwt_keys import JWTVerifier
 from rtserver.web.api import Api
 from rtserver.web.api_http import ApiAccess, ApiResource
+from rtserver.web.endpoints import Surroundings
 from rtserver.web.ops import Live, Metrics, NodeCollector, Ready
 from rtserver.web.pages import demo_pages
 from rtserver.web.site import Paths, RtSite, SiteLimits
@@ -58,6 +62,14 @@ class Options(usage.Options):
     def __init__(self) -> None:
         super().__init__()
         self.overrides: dict[str, str] = {}
+        self.apps: list[App] = []
+
+    def opt_app(self, name: str) -> None:
+        """MODULE:APP: run this application, as [[apps]] in the file does. May be repeated."""
+        try:
+            self.apps.append(load_app(name))
+        except NoSuchApp as error:
+            raise usage.UsageError(str(error)) from error
 
     def opt_set(self, assignment: str) -> None:
         """KEY=VALUE: set one key of the configuration, as in --set engine.type=redis. May be repeated."""
@@ -82,28 +94,34 @@ def makeService(options: Options) -> Server:
     config, new_secrets = options.configured
     log = ServerLog(config.log.level)
     greet(config, new_secrets, log)
-    return build(reactor, config, log)
+    return build(reactor, config, log, options.apps)
 
 
-def build(reactor: Any, config: Config, log: Log) -> Server:
+def build(reactor: Any, config: Config, log: Log, apps: Sequence[App] = ()) -> Server:
     """The whole server, put together and not started."""
     node_id = str(uuid.uuid4())
-    env = environment(reactor, config, node_id, log)
+    applications = Applications(apps, reactor)
+    env = environment(reactor, config, node_id, log, applications.hooks)
     broker = make_broker(reactor, config, node_id, ChannelIntake(env.channels))
     node = Node(broker, env, turn(reactor), log, config.engine.probe)
     cluster = Cluster(node, config.node.name or f"{socket.gethostname()}_{os.getpid()}")
     drain = Drain(config.websocket.write_timeout, reactor.seconds)
     entrance = Entrance(config.client, reactor.seconds, lambda: node.unready)
     paths = connection_paths(reactor, config, node, cluster, drain, entrance)
+    applications.attach(node, cluster)
+    around = Surroundings(reactor, log, applications.threads.run, entrance.allows, applications.givers(env))
+    endpoints = applications.endpoints((), around)
     inner = operator_paths(config, node, cluster, entrance, drain, log)
     sites = [
-        (address, site(reactor, config, paths, {} if config.http_server.internal else inner))
+        (address, site(reactor, config, {**paths, **({} if config.http_server.internal else inner)}, endpoints))
         for address in config.listen
     ]
-    sites += [(address, site(reactor, config, {}, inner)) for address in config.http_server.internal]
+    sites += [(address, site(reactor, config, inner, endpoints)) for address in config.http_server.internal]
     server = Server(reactor, node, cluster, drain, sites)
     server.shutdown_timeout = config.shutdown.timeout
     server.json_log = config.log.format == "json"
+    server.also_start.append(applications.threads.start)
+    server.also_stop.append(applications.stop)
     if config.demo.enabled:
         feed = DemoFeed(node)
         server.rounds.append((feed.interval, feed.publish))
@@ -120,7 +138,7 @@ def make_broker(reactor: Any, config: Config, node_id: str, intake: ChannelIntak
     return broker
 
 
-def environment(reactor: Any, config: Config, node_id: str, log: Log) -> Environment:
+def environment(reactor: Any, config: Config, node_id: str, log: Log, hooks: Hooks) -> Environment:
     def spawn(work: Coroutine[Any, Any, None]) -> None:
         Deferred.fromCoroutine(work).addErrback(lambda failure: log("error", "unexpected failure", failure.value))
 
@@ -138,6 +156,7 @@ def environment(reactor: Any, config: Config, node_id: str, log: Log) -> Environ
         chance=random.random,
         new_id=lambda: str(uuid.uuid4()),
         spawn=spawn,
+        hooks=hooks,
     )
 
 
@@ -208,11 +227,10 @@ def gauges(node: Node, entrance: Entrance, drain: Drain) -> dict[str, Any]:
     }
 
 
-def site(reactor: Any, config: Config, *tables: dict[str, IResource]) -> RtSite:
+def site(reactor: Any, config: Config, paths: dict[str, IResource], rest: IResource) -> RtSite:
     limits = config.limits
-    merged = {path: resource for table in tables for path, resource in table.items()}
     sizes = SiteLimits(limits.api_body_size, limits.header_size, limits.handshake_timeout, limits.idle_timeout)
-    return RtSite(Paths(merged), reactor, sizes)
+    return RtSite(Paths(paths, rest), reactor, sizes)
 
 
 def greet(config: Config, new_secrets: dict[str, str], log: Log) -> None:

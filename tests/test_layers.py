@@ -35,6 +35,20 @@ LAYERS = {
         "pydantic", "pydantic_core", "twisted.internet.endpoints",
     },
     "log": {"rtserver.core", "twisted", "zope.interface"},
+    "publisher": {
+        "rtserver.core", "rtserver.node", "rtserver.cluster", "rtserver.app", "rtserver.publisher",
+        "pydantic_core", "msgspec",
+    },
+    "realtime": {"rtserver.core", "rtserver.app", "rtserver.publisher", "rtserver.realtime", "msgspec"},
+    "feeding": {
+        "rtserver.core", "rtserver.node", "rtserver.app", "rtserver.feeding",
+        "msgspec", "twisted.internet", "twisted.python",
+    },
+    "threads": {"rtserver.core", "twisted.internet", "twisted.python"},
+    "apps": {
+        "rtserver.core", "rtserver.node", "rtserver.cluster", "rtserver.app", "rtserver.web", "rtserver.publisher",
+        "rtserver.realtime", "rtserver.feeding", "rtserver.threads", "msgspec",
+    },
     "demo": {"rtserver.core", "rtserver.node", "msgspec"},
     "server": {
         "rtserver.core", "rtserver.node", "rtserver.cluster", "rtserver.protocols", "rtserver.log",

@@ -3,7 +3,7 @@
 from rtserver.app.application import App
 from rtserver.app.endpoint import HTTPError, Limits, Response
 from rtserver.app.events import Accept, Allow, Disconnect, Publish, Refuse
-from rtserver.app.given import Connection, Position, Publisher, Request, User
+from rtserver.app.given import Clock, Connection, Position, Publisher, Request, User
 from rtserver.app.parameters import Body, Cookie, Depends, Given, Header, Path, Query
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Allow",
     "App",
     "Body",
+    "Clock",
     "Connection",
     "Cookie",
     "Depends",

@@ -53,6 +53,17 @@ class Request(Given):
     headers: Mapping[str, str]
 
 
+class Clock(Given, ABC):
+    """Time, for streams and whoever has to wait (``asyncio.sleep`` does not work in this server)."""
+
+    @abstractmethod
+    def now(self) -> float:
+        """Unix seconds."""
+
+    @abstractmethod
+    async def sleep(self, seconds: float) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Position:
     """Where a publication went; offset 0 in channels without history."""

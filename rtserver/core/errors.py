@@ -8,6 +8,7 @@ RtError
  ├── TokenError        a token that cannot be used
  │    ├── InvalidToken      malformed, forged, or for another audience
  │    └── ExpiredToken      was good once, or is not yet
+ ├── BackendUnavailable   a hook's backend gave no usable answer
  └── BrokerError       the broker could not do it; the sentence says what to do
       └── BrokerUnavailable   not now (connection lost, time-out): try again
 
@@ -79,6 +80,10 @@ class InvalidToken(TokenError):
 
 class ExpiredToken(TokenError):
     """Past its ``exp`` or before its ``nbf``."""
+
+
+class BackendUnavailable(RtError):
+    """The backend behind a hook did not answer, or not as agreed. Who raises this has written the log line already."""
 
 
 class BrokerError(RtError):

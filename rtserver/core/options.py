@@ -51,6 +51,12 @@ class ChannelOptions:
     allow_user_limited_channels: bool = False
     channel_regex: str = ""
     publication_data_format: Literal["", "json", "json_object", "binary"] = ""
+    subscribe_proxy_enabled: bool = False
+    subscribe_proxy_name: str = "default"
+    publish_proxy_enabled: bool = False
+    publish_proxy_name: str = "default"
+    sub_refresh_proxy_enabled: bool = False
+    sub_refresh_proxy_name: str = "default"
 
     @property
     def has_history(self) -> bool:

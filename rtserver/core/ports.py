@@ -118,6 +118,16 @@ class BrokerStats:
     commands_failed: int = 0
 
 
+class Lease(Protocol):
+    """A job that one node does at a time. ``gained`` and ``lost`` (given where it was made) are called in turn."""
+
+    def start(self) -> None:
+        """Want it. May be called again after ``stop``."""
+
+    async def stop(self) -> None:
+        """Give it up; ``lost`` is called first if it was held."""
+
+
 class Broker(Protocol):
     """Streams, presence and pub/sub of channels. Every call raises ``BrokerUnavailable`` when it cannot be done now and
     ``BrokerError`` when it cannot be done at all; each ends within the broker's own time limit.
@@ -173,6 +183,9 @@ class Broker(Protocol):
 
     async def publish_control(self, message: bytes, node: str = "") -> None:
         """Send to every node (this one included), or to ``node`` only."""
+
+    def lease(self, name: str, gained: Callable[[], None], lost: Callable[[], None]) -> Lease:
+        """A lease of this name among all nodes, not started. With a broker of one node it is always free."""
 
     async def probe(self, token: str) -> None:
         """Send ``token`` the way publications go, on every shard. It comes back as ``on_publication`` on channel

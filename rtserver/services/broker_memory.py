@@ -27,6 +27,24 @@ _SWEEP_INTERVAL = 1.0
 """Seconds between two looks at what has expired; each frees a bounded number of entries."""
 
 
+class FreeLease:
+    """Implements ``ports.Lease`` where nobody else could hold it."""
+
+    def __init__(self, gained: Callable[[], None], lost: Callable[[], None]) -> None:
+        self._gained = gained
+        self._lost = lost
+        self._held = False
+
+    def start(self) -> None:
+        self._held = True
+        self._gained()
+
+    async def stop(self) -> None:
+        if self._held:
+            self._held = False
+            self._lost()
+
+
 class MemoryBroker:
     """Implements ``ports.Broker`` for one node. Every call completes at once; events come from inside ``publish``.
 
@@ -118,6 +136,9 @@ class MemoryBroker:
         events = self._started()
         if not node or not self._node_id or node == self._node_id:
             events.on_control(message)
+
+    def lease(self, name: str, gained: Callable[[], None], lost: Callable[[], None]) -> FreeLease:
+        return FreeLease(gained, lost)
 
     async def probe(self, token: str) -> None:
         self._started().on_publication(PROBE_CHANNEL, Publication(data=Raw(f"{token}:0".encode())), "")

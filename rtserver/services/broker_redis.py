@@ -7,6 +7,7 @@ Other programs have three doors to publish: plain ``PUBLISH`` (redis_raw.py), th
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Raw
@@ -29,6 +30,7 @@ from rtserver.core.ports import (
 from rtserver.services.redis_doors import DoorPlan, options_fields
 from rtserver.services.redis_envelope import parse_info, parse_publication
 from rtserver.services.redis_inbox import Inbox
+from rtserver.services.redis_lease import Lease, LeaseEvents
 from rtserver.services.redis_options import RedisOptions
 from rtserver.services.redis_raw import RawDoor
 from rtserver.services.redis_shard import RedisShard, ShardPlan
@@ -159,6 +161,10 @@ class RedisBroker:
             except BrokerUnavailable as error:
                 problem = error
         raise problem
+
+    def lease(self, name: str, gained: Callable[[], None], lost: Callable[[], None]) -> Lease:
+        shard = self._home(name)
+        return Lease(shard, f"app.{name}", LeaseEvents(lambda: shard.subscriber.link.is_up, gained, lost))
 
     async def probe(self, token: str) -> None:
         sending = [

@@ -81,10 +81,11 @@ class BoundedChannel(HTTPChannel):
 
 
 class Paths(Resource):
-    """Whole paths to resources; a path that ends in "/*" takes everything below it."""
+    """Whole paths to resources; a path that ends in "/*" takes everything below it, ``rest`` whatever is left."""
 
-    def __init__(self, table: dict[str, IResource]) -> None:
+    def __init__(self, table: dict[str, IResource], rest: IResource | None = None) -> None:
         super().__init__()
+        self._rest = rest or NotFound()
         self._exact = {path.encode(): resource for path, resource in table.items() if not path.endswith("/*")}
         self._below = {path[:-1].encode(): resource for path, resource in table.items() if path.endswith("/*")}
 
@@ -98,7 +99,7 @@ class Paths(Resource):
             if whole.startswith(prefix):
                 request.postpath = whole[len(prefix) :].split(b"/")
                 return below
-        return _NOT_FOUND
+        return self._rest
 
 
 class NotFound(Resource):
@@ -108,9 +109,6 @@ class NotFound(Resource):
         request.setResponseCode(404)
         request.setHeader(b"content-type", b"text/plain; charset=utf-8")
         return b"nothing is served at this address\n"
-
-
-_NOT_FOUND = NotFound()
 
 
 @dataclass(frozen=True, slots=True)
