@@ -89,6 +89,7 @@ class Node:
         self.probe = Probe(probe, broker.shards, env.clock())
         self.on_control_message: Callable[[bytes], None] = lambda message: None
         self._feeds = Feeds(broker, self._is_wanted, turn.later, env.spawn, self._warn)
+        self._max_lag = env.client.channel_position_max_time_lag * 1000
         self._probes = 0
         self._refused_at = 0.0
 
@@ -267,7 +268,11 @@ class Node:
 
     # What the broker tells
 
-    def on_publication(self, channel: str, publication: Publication, epoch: str) -> None:
+    def on_publication(self, channel: str, publication: Publication, epoch: str, at: int = 0) -> None:
+        if at and self._max_lag and self.env.unix() * 1000 - at > self._max_lag:
+            late = self.hub.channels.get(channel)
+            if late is not None:
+                self.on_hole(late)
         self.hub.on_publication(channel, publication, epoch)
 
     def on_join(self, channel: str, info: ClientInfo) -> None:

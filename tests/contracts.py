@@ -23,7 +23,7 @@ class Recorder:
         self.raw: list[tuple[str, bytes]] = []
         self.gaps: list[list[str]] = []
 
-    def on_publication(self, channel: str, publication: Publication, epoch: str) -> None:
+    def on_publication(self, channel: str, publication: Publication, epoch: str, at: int = 0) -> None:
         self.publications.append((channel, publication, epoch))
 
     def on_join(self, channel: str, info: ClientInfo) -> None:

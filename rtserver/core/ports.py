@@ -86,8 +86,9 @@ class Intake(Protocol):
 class BrokerEvents(Protocol):
     """What a broker tells the node. Every call returns at once."""
 
-    def on_publication(self, channel: str, publication: Publication, epoch: str) -> None:
-        """A publication of a channel that this node is subscribed to, in stream order. ``epoch`` "" without history."""
+    def on_publication(self, channel: str, publication: Publication, epoch: str, at: int = 0) -> None:
+        """A publication of a channel that this node is subscribed to, in stream order. ``epoch`` "" without history.
+        ``at`` is the broker's Unix time in ms of storing it, 0 when that is now or not known."""
 
     def on_join(self, channel: str, info: ClientInfo) -> None: ...
 

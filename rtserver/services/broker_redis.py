@@ -191,9 +191,9 @@ class RedisBroker:
         if events is None:
             return
         if message[:2] == b"p:":
-            publication, epoch = parse_publication(message)
+            publication, epoch, at = parse_publication(message)
             self.stats.publications_received += 1
-            events.on_publication(channel, publication, epoch)
+            events.on_publication(channel, publication, epoch, at)
         else:
             take = events.on_join if message[:1] == b"j" else events.on_leave
             take(channel, parse_info(message[1:]))

@@ -2,7 +2,8 @@
 
 A message is one of
 
-* ``p:<offset>:<epoch>:<length of meta>:<meta><data>`` a publication; without history offset is 0 and epoch empty;
+* ``p:<offset>:<epoch>:<time>:<length of meta>:<meta><data>`` a publication, with the time in ms at which Redis stored it;
+  without history offset and time are 0 and the epoch is empty;
 * ``j<info>`` and ``l<info>`` join and leave.
 
 ``meta`` is JSON with the keys ``info``, ``tags`` and ``delta``, or nothing at all; ``info`` is a ``ClientInfo`` whose two
@@ -64,17 +65,17 @@ def build_meta(publication: Publication) -> bytes:
 
 def build_publication(meta: bytes, data: bytes) -> bytes:
     """The message of a publication without history."""
-    return b"p:0::%d:%b%b" % (len(meta), meta, data)
+    return b"p:0::0:%d:%b%b" % (len(meta), meta, data)
 
 
-def parse_publication(message: bytes) -> tuple[Publication, str]:
-    """A publication and its epoch. Raises ``BadEnvelope``."""
+def parse_publication(message: bytes) -> tuple[Publication, str, int]:
+    """A publication, its epoch, and the time in ms at which it was stored (0: it was not). Raises ``BadEnvelope``."""
     try:
-        _, offset, epoch, size, rest = message.split(b":", 4)
+        _, offset, epoch, at, size, rest = message.split(b":", 5)
         if size == b"0":
-            return Publication(Raw(rest), None, int(offset)), epoch.decode()
+            return Publication(Raw(rest), None, int(offset)), epoch.decode(), int(at)
         end = int(size)
-        return read_publication(int(offset), rest[:end], rest[end:]), epoch.decode()
+        return read_publication(int(offset), rest[:end], rest[end:]), epoch.decode(), int(at)
     except ValueError as error:
         raise BadEnvelope(
             f"a publication in a form that this version does not know ({message[:40]!r}): "

@@ -109,7 +109,7 @@ local function publish(channel, p)
     end
     offset = store(channel, p)
   end
-  local place = string.format("p:%.0f:%s:%d:", offset, epoch, #p.meta)
+  local place = string.format("p:%.0f:%s:%.0f:%d:", offset, epoch, offset > 0 and now_ms() or 0, #p.meta)
   redis.call("PUBLISH", client_channel(channel), place .. p.meta .. p.data)
   if p.key ~= "" then
     redis.call("SET", result, string.format("%.0f:%s", offset, epoch), "PX", IDEMPOTENCY_TTL)

@@ -263,3 +263,15 @@ def test_the_probe_comes_back_through_the_hub_and_its_absence_is_noticed(world):
         world.clock.advance(1)
         world.run(world.node.listen_in())
     assert client.closed == errors.FORCE_RECONNECT
+
+
+def test_a_publication_that_took_too_long_is_a_gap_when_a_lag_is_configured():
+    world = World(ClientOptions(allow_anonymous_connect_without_token=True, channel_position_max_time_lag=5))
+    client = world.connected()
+    client.subscribe("a", recoverable=True)
+    epoch = world.node.hub.channels["a"].epoch
+    now = round(world.env.unix() * 1000)
+    world.node.on_publication("a", Publication(msgspec.Raw(b"1"), offset=1), epoch, now - 4000)
+    assert client.pushes("unsubscribe") == []
+    world.node.on_publication("a", Publication(msgspec.Raw(b"1"), offset=2), epoch, now - 6000)
+    assert client.pushes("unsubscribe")[0]["code"] == 2500

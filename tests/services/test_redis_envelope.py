@@ -43,17 +43,17 @@ def facts(publication: Publication) -> tuple[object, ...]:
 @given(publications)
 def test_a_publication_survives_the_way_through_pub_sub(publication: Publication) -> None:
     message = build_publication(build_meta(publication), bytes(publication.data))
-    parsed, epoch = parse_publication(message)
-    assert facts(parsed) == facts(publication) and epoch == ""
+    parsed, epoch, at = parse_publication(message)
+    assert facts(parsed) == facts(publication) and (epoch, at) == ("", 0)
 
 
 @given(publications, st.integers(1, 2**53), st.from_regex("[a-zA-Z]{8}", fullmatch=True))
 def test_a_stored_publication_survives_with_its_position(publication: Publication, offset: int, epoch: str) -> None:
     meta, data = build_meta(publication), bytes(publication.data)
     publication.offset = offset
-    message = b"p:%d:%b:%d:%b%b" % (offset, epoch.encode(), len(meta), meta, data)
-    parsed, parsed_epoch = parse_publication(message)
-    assert facts(parsed) == facts(publication) and parsed_epoch == epoch
+    message = b"p:%d:%b:1700000000123:%d:%b%b" % (offset, epoch.encode(), len(meta), meta, data)
+    parsed, parsed_epoch, at = parse_publication(message)
+    assert facts(parsed) == facts(publication) and (parsed_epoch, at) == (epoch, 1700000000123)
     assert facts(read_publication(offset, meta, data)) == facts(publication)
 
 
@@ -64,7 +64,7 @@ def test_client_info_survives(info: ClientInfo) -> None:
 
 def test_nothing_but_data_needs_no_meta() -> None:
     assert build_meta(Publication(Raw(b"x"))) == b""
-    assert build_publication(b"", b"a:b") == b"p:0::0:a:b"
+    assert build_publication(b"", b"a:b") == b"p:0::0:0:a:b"
 
 
 @given(st.binary(max_size=60))
@@ -77,7 +77,8 @@ def test_other_bytes_are_refused_and_nothing_worse(message: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "message", [b"", b"p:", b"p:x::0:", b"p:1:\xff:0:", b"p:1:e:x:", b"p:1:e:3:{}}", b"p:1:e:2:[]"]
+    "message",
+    [b"", b"p:", b"p:x::0:0:", b"p:1:\xff:0:0:", b"p:1:e:0:x:", b"p:1:e:y:0:", b"p:1:e:0:3:{}}", b"p:1:e:0:2:[]"],
 )
 def test_broken_publications_are_refused(message: bytes) -> None:
     with pytest.raises(BadEnvelope):
