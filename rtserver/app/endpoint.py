@@ -103,6 +103,8 @@ class Endpoint:
         self.result = self._result_shape()
         self.bodies = tuple(each for each in self.signature.all_parameters() if each.place == "body")
         self._texts = tuple(each for each in self.signature.parameters if each.place != "body")
+        self._own_bodies = tuple(each for each in self.signature.parameters if each.place == "body")
+        self._wanted = self.signature.all_wanted()
         self.body_is_whole = len(self.bodies) == 1 and not self.bodies[0].marker.alias
 
     def _result_shape(self) -> Shape | None:
@@ -128,102 +130,18 @@ class Endpoint:
 
     async def arguments(self, incoming: Incoming, path: Mapping[str, str]) -> dict[str, Any]:
         """Everything the function wants. Raises ``Invalid`` with every mistake, or ``NotText`` for a body without JSON."""
-        mistakes: list[Mistake] = []
-        values = self.texts(self._texts, incoming, path, mistakes)
-        bodies = self._read_bodies(incoming, mistakes) if self.bodies else {}
-        for name in [each.name for each in self.signature.parameters if each.place == "body"]:
-            if name in bodies:
-                values[name] = bodies[name]
+        reading = _Reading(incoming, path)
+        if self._wanted:
+            await reading.take_given(self._wanted)
+        values = reading.texts(self._texts)
+        if self.bodies:
+            reading.read_bodies(self.bodies, self.body_is_whole)
+            values |= {each.name: reading.bodies[each.name] for each in self._own_bodies if each.name in reading.bodies}
         if self.signature.wanted or self.signature.provided:
-            await self._fill(self.signature, values, incoming, path, bodies, mistakes, {})
-        if mistakes:
-            raise Invalid(mistakes)
+            await reading.fill(self.signature, values)
+        if reading.mistakes:
+            raise Invalid(reading.mistakes)
         return values
-
-    def texts(
-        self, parameters: tuple[Parameter, ...], incoming: Incoming, path: Mapping[str, str], mistakes: list[Mistake]
-    ) -> dict[str, Any]:
-        """Path, query, header and cookie parameters."""
-        values: dict[str, Any] = {}
-        for each in parameters:
-            found = _SOURCES[each.place](incoming, path, each)
-            if found is None:
-                _missing(each, values, mistakes)
-                continue
-            try:
-                values[each.name] = each.shape.parse(found, (each.place, each.alias))
-            except Invalid as error:
-                mistakes += error.mistakes
-        return values
-
-    async def _fill(
-        self,
-        signature: Signature,
-        values: dict[str, Any],
-        incoming: Incoming,
-        path: Mapping[str, str],
-        bodies: dict[str, Any],
-        mistakes: list[Mistake],
-        made: dict[Callable[..., Any], Any],
-    ) -> None:
-        """What the server gives and what providers make; a provider is called once per request, and not after a mistake."""
-        for wanted in signature.wanted:
-            values[wanted.name] = await _give(wanted, incoming)
-        for item in signature.provided:
-            if item.provider not in made:
-                inner = self.texts(
-                    tuple(each for each in item.signature.parameters if each.place != "body"), incoming, path, mistakes
-                )
-                inner |= {each.name: bodies[each.name] for each in item.signature.parameters if each.name in bodies}
-                await self._fill(item.signature, inner, incoming, path, bodies, mistakes, made)
-                if mistakes:
-                    continue
-                made[item.provider] = await _provide(item, inner)
-            values[item.name] = made[item.provider]
-
-    def _read_bodies(self, incoming: Incoming, mistakes: list[Mistake]) -> dict[str, Any]:
-        """The body as the one model that is wanted, or by keys when there are several."""
-        values: dict[str, Any] = {}
-        body = incoming.body
-        if self.body_is_whole:
-            self._parse_body(self.bodies[0], body or None, ("body",), values, mistakes)
-            return values
-        keys: dict[str, Raw] = {}
-        if body:
-            try:
-                keys = msgspec.json.decode(body, type=dict[str, Raw])
-            except msgspec.ValidationError:
-                mistakes.append(
-                    {
-                        "type": "model_attributes_type",
-                        "loc": ["body"],
-                        "msg": "Input should be a valid object",
-                        "input": None,
-                    }
-                )
-                return values
-            except (msgspec.DecodeError, RecursionError) as error:
-                raise NotText(str(error)) from None
-        for each in self.bodies:
-            part = keys.get(each.alias)
-            self._parse_body(each, None if part is None else bytes(part), ("body", each.alias), values, mistakes)
-        return values
-
-    def _parse_body(
-        self,
-        parameter: Parameter,
-        text: bytes | None,
-        location: tuple[str, ...],
-        values: dict[str, Any],
-        mistakes: list[Mistake],
-    ) -> None:
-        if text is None:
-            _missing(parameter, values, mistakes, location)
-            return
-        try:
-            values[parameter.name] = parameter.shape.parse_json(text, location)
-        except Invalid as error:
-            mistakes += error.mistakes
 
     # From a result to an answer
 
@@ -234,6 +152,91 @@ class Endpoint:
         if self.result is None or self.status == 204:
             return Response(b"" if self.status == 204 else b"null", status=self.status)
         return Response(self.result.dump(result), status=self.status)
+
+
+class _Reading:
+    """One request on its way into arguments. What the server gives comes first: who may not call at all must not learn what
+    a body should look like."""
+
+    __slots__ = ("incoming", "path", "mistakes", "bodies", "given", "made")
+
+    def __init__(self, incoming: Incoming, path: Mapping[str, str]) -> None:
+        self.incoming = incoming
+        self.path = path
+        self.mistakes: list[Mistake] = []
+        self.bodies: dict[str, Any] = {}
+        self.given: dict[type[Given], Given | None] = {}
+        self.made: dict[Callable[..., Any], Any] = {}
+
+    async def take_given(self, wanted: tuple[Wanted, ...]) -> None:
+        for each in wanted:
+            if each.kind not in self.given:
+                self.given[each.kind] = await self.incoming.give(each.kind)
+            if self.given[each.kind] is None and not each.optional:
+                raise _absent(each.kind)
+
+    def texts(self, parameters: tuple[Parameter, ...]) -> dict[str, Any]:
+        """Path, query, header and cookie parameters."""
+        values: dict[str, Any] = {}
+        for each in parameters:
+            found = _SOURCES[each.place](self.incoming, self.path, each)
+            if found is None:
+                _missing(each, values, self.mistakes)
+                continue
+            try:
+                values[each.name] = each.shape.parse(found, (each.place, each.alias))
+            except Invalid as error:
+                self.mistakes += error.mistakes
+        return values
+
+    def read_bodies(self, wanted: tuple[Parameter, ...], whole: bool) -> None:
+        """The body as the one model that is wanted, or by keys when there are several."""
+        body = self.incoming.body
+        if whole:
+            self._parse_body(wanted[0], body or None, ("body",))
+            return
+        keys: dict[str, Raw] = {}
+        if body:
+            try:
+                keys = msgspec.json.decode(body, type=dict[str, Raw])
+            except msgspec.ValidationError:
+                text = "Input should be a valid object"
+                self.mistakes.append({"type": "model_attributes_type", "loc": ["body"], "msg": text, "input": None})
+                return
+            except (msgspec.DecodeError, RecursionError) as error:
+                raise NotText(str(error)) from None
+        for each in wanted:
+            part = keys.get(each.alias)
+            self._parse_body(each, None if part is None else bytes(part), ("body", each.alias))
+
+    def _parse_body(self, parameter: Parameter, text: bytes | None, location: tuple[str, ...]) -> None:
+        if text is None:
+            _missing(parameter, self.bodies, self.mistakes, location)
+            return
+        try:
+            self.bodies[parameter.name] = parameter.shape.parse_json(text, location)
+        except Invalid as error:
+            self.mistakes += error.mistakes
+
+    async def fill(self, signature: Signature, values: dict[str, Any]) -> None:
+        """What was given and what providers make; a provider is called once per request, and not after a mistake."""
+        for wanted in signature.wanted:
+            values[wanted.name] = self.given[wanted.kind]
+        for item in signature.provided:
+            if item.provider not in self.made:
+                parameters = item.signature.parameters
+                inner = self.texts(tuple(each for each in parameters if each.place != "body"))
+                inner |= {each.name: self.bodies[each.name] for each in parameters if each.name in self.bodies}
+                await self.fill(item.signature, inner)
+                if self.mistakes:
+                    continue
+                self.made[item.provider] = await _provide(item, inner)
+            values[item.name] = self.made[item.provider]
+
+
+def _absent(kind: type[Given]) -> HTTPError:
+    refusal = getattr(kind, "absent", None)
+    return refusal() if refusal else HTTPError(500, "this endpoint wants something that this server does not have")
 
 
 def _missing(
@@ -262,14 +265,6 @@ _SOURCES: dict[str, Callable[[Incoming, Mapping[str, str], Parameter], Any]] = {
     "header": _from_header,
     "cookie": lambda incoming, path, each: incoming.cookie(each.alias),
 }
-
-
-async def _give(wanted: Wanted, incoming: Incoming) -> Given | None:
-    given = await incoming.give(wanted.kind)
-    if given is None and not wanted.optional:
-        refusal = getattr(wanted.kind, "absent", None)
-        raise refusal() if refusal else HTTPError(500, "this endpoint wants something that this server does not have")
-    return given
 
 
 async def _provide(item: Provided, values: dict[str, Any]) -> Any:
