@@ -186,7 +186,7 @@ class Cluster:
         """A control message. One that this version does not know is passed over with a word."""
         try:
             message = control.decode(data)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             self._node.log("warn", f"a control message cannot be read, nodes of other versions may be running: {error}")
             return
         self._reactions[type(message)](message)
@@ -227,14 +227,6 @@ class Cluster:
                 self._node.env.spawn(self._enter(session, message))
 
     async def _enter(self, session: Session, message: SubscribeUser) -> None:
-        options = self._node.env.channels.options(message.channel)
-        grant = Grant(
-            overridden(options, SubscriptionOverride(**message.override)),
-            Raw(message.info),
-            Raw(message.data),
-            message.expire_at,
-            server_side=True,
-        )
         request = SubscribeRequest(
             channel=message.channel,
             recover=message.recover_offset is not None,
@@ -242,7 +234,7 @@ class Cluster:
             epoch=message.recover_epoch,
         )
         try:
-            entry = await enter(session, request, grant)
+            entry = await enter(session, request, self._grant(message))
         except Disconnected as end:
             session.close(end.reason, end.detail)
             return
@@ -252,9 +244,18 @@ class Cluster:
         session.push(_told(entry.sub, entry.result.epoch, entry.result.offset, entry.result.data))
         entry.open()
 
+    def _grant(self, message: SubscribeUser) -> Grant:
+        """Raises ``CommandError`` 102 when the namespace is not configured here."""
+        options = self._node.env.channels.options(message.channel)
+        known = {name: value for name, value in message.override.items() if name in SubscriptionOverride.__slots__}
+        override = SubscriptionOverride(**known)
+        info, data = Raw(message.info), Raw(message.data)
+        return Grant(overridden(options, override), info, data, message.expire_at, server_side=True)
+
     def _emulated(self, message: Emulated) -> None:
+        """Unidirectional clients have a secret too, by which backends name them; they have no commands."""
         session = self._node.secrets.get(message.session)
-        if session is not None:
+        if session is not None and session.handshake.emulation:
             session.received_frame(message.frame)
 
     # Surveys

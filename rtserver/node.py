@@ -348,7 +348,7 @@ class Node:
     # The log
 
     def report(self, session: Session, what: str, failure: BaseException) -> None:
-        expected = isinstance(failure, Disconnected | BrokerError | errors.TokenError)
+        expected = isinstance(failure, errors.RtError)
         fields: dict[str, Any] = {"client": session.id, "user": session.user}
         if expected:
             self.log("warn", f"{what}: {failure}", **fields)

@@ -119,12 +119,12 @@ async def enter(session: Session, request: SubscribeRequest, grant: Grant) -> En
     session.subs[sub.channel] = sub
     try:
         await session.host.attach(sub)
-        session.check_open()
+        _check_wanted(session, sub)
         if sub.presence:
             await session.host.add_presence(sub)
-            session.check_open()
+            _check_wanted(session, sub)
         outcome = await _recover(session, request, grant, sub)
-        session.check_open()
+        _check_wanted(session, sub)
         result = _result(session, request, grant, sub, outcome)
     except BaseException:
         _undo(session, sub)
@@ -137,6 +137,13 @@ async def enter(session: Session, request: SubscribeRequest, grant: Grant) -> En
         _open(session, sub, outcome)
 
     return Entry(sub, result, open_gate)
+
+
+def _check_wanted(session: Session, sub: Subscription) -> None:
+    """After an await: the client may have left, or a backend may have unsubscribed it from the channel meanwhile."""
+    session.check_open()
+    if not sub.live:
+        raise CommandError(errors.PERMISSION_DENIED)
 
 
 def _undo(session: Session, sub: Subscription) -> None:
