@@ -242,7 +242,7 @@ def greet(config: Config, new_secrets: dict[str, str], log: Log) -> None:
         log(
             "warn", "Autobahn runs without NVX: frames from clients cost up to 60 times as much; unset AUTOBAHN_USE_NVX"
         )
-    for name in ignored_variables(os.environ, config.channel.namespaces):
+    for name in ignored_variables(os.environ, config):
         log("warn", f"the environment variable {name} is not known here and has no effect")
     for key, value in new_secrets.items():
         shown = f": {value}" if sys.stdout.isatty() else ""

@@ -32,6 +32,7 @@ LAYERS = {
     "services": {"rtserver.core", "rtserver.services", "twisted", "zope.interface", "msgspec"},
     "config": {
         "rtserver.core", "rtserver.config", "rtserver.services.redis_options", "rtserver.services.jwt_keys",
+        "rtserver.services.proxy_options",
         "pydantic", "pydantic_core", "twisted.internet.endpoints",
     },
     "log": {"rtserver.core", "twisted", "zope.interface"},

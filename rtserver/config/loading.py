@@ -13,11 +13,13 @@ from rtserver.config.environment import (
     ALIAS_PREFIX,
     PREFIX,
     Layer,
+    Tables,
+    put,
     read_environment,
     reader,
     unknown_variable,
 )
-from rtserver.config.keys import NAMESPACES, Path, all_keys
+from rtserver.config.keys import all_keys, tables
 from rtserver.config.models import dotted, validate
 from rtserver.config.options import Config
 from rtserver.config.problems import ConfigError, Problem, nearest
@@ -49,7 +51,7 @@ def load(text: str | None, environ: Mapping[str, str], overrides: Mapping[str, o
         problems += layer.problems
         sources |= layer.sources
         broken |= layer.broken
-    problems += duplicate_namespaces(tree)
+    problems += duplicates(tree)
     config, faults = validate(tree)
     for place, problem in faults:
         problems.append(with_source(problem, sources))
@@ -74,16 +76,22 @@ def parse(text: str) -> dict[str, Any]:
 
 def layers(tree: Mapping[str, Any], environ: Mapping[str, str], overrides: Mapping[str, object]) -> Iterator[Layer]:
     """The layers over the file, lowest first. Each is read when the one below it has been applied."""
-    yield read_environment(environ, ALIAS_PREFIX, namespaces_of(tree))
-    own = read_environment(environ, PREFIX, namespaces_of(tree))
+    yield read_environment(environ, ALIAS_PREFIX, tables_in(tree))
+    own = read_environment(environ, PREFIX, tables_in(tree))
     own.problems += [unknown_variable(name, own) for name in own.unknown]
     yield own
     yield read_overrides(overrides)
 
 
-def namespaces_of(tree: Mapping[str, Any]) -> Any:
-    channel = tree.get("channel")
-    return channel.get("namespaces", []) if isinstance(channel, dict) else []
+def tables_in(tree: Mapping[str, Any]) -> Tables:
+    """What stands in a tree at the place of each list of named tables."""
+    found = {}
+    for path in tables():
+        value: Any = tree
+        for step in path:
+            value = value.get(step, []) if isinstance(value, dict) else []
+        found[path] = value
+    return found
 
 
 def read_overrides(overrides: Mapping[str, object]) -> Layer:
@@ -104,28 +112,18 @@ def read_overrides(overrides: Mapping[str, object]) -> Layer:
 def apply(tree: dict[str, Any], layer: Layer) -> None:
     for path, value in layer.values.items():
         put(tree, path, value)
-    if layer.namespaces is not None:
-        put(tree, NAMESPACES, layer.namespaces)
+    for path, value in layer.tables.items():
+        put(tree, path, value)
 
 
-def put(tree: dict[str, Any], path: Path, value: Any) -> None:
-    """Set a value at a path. Where the file has no table on the way, the file's mistake stays to be told."""
-    for step in path[:-1]:
-        tree = tree.setdefault(step, {})
-        if not isinstance(tree, dict):
-            return
-    tree[path[-1]] = value
-
-
-def duplicate_namespaces(tree: Mapping[str, Any]) -> list[Problem]:
-    tables = namespaces_of(tree) if isinstance(namespaces_of(tree), list) else []
-    names = Counter(str(each.get("name")) for each in tables if isinstance(each, dict) and each.get("name"))
-    path = ".".join(NAMESPACES)
-    return [
-        Problem(f"{path}.{name}", "a namespace of this name is there already: rename one or join the two")
-        for name, count in names.items()
-        if count > 1
-    ]
+def duplicates(tree: Mapping[str, Any]) -> Iterator[Problem]:
+    """Two tables of one name in a list."""
+    for path, listed in tables_in(tree).items():
+        given = [each.get("name") for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+        for name, count in Counter(str(each) for each in given if each).items():
+            if count > 1:
+                sentence = "one of this name is there already: rename one or join the two"
+                yield Problem(f"{'.'.join(path)}.{name}", sentence)
 
 
 def with_source(problem: Problem, sources: Mapping[str, str]) -> Problem:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from rtserver.config.durations import EXAMPLES, parse_duration
-from rtserver.config.keys import Path, homes_of, type_hints
+from rtserver.config.keys import Path, homes_of, item_table, named_table, type_hints
 from rtserver.config.options import Config
 from rtserver.config.problems import Problem, nearest
 from rtserver.core.options import Seconds
@@ -45,9 +45,10 @@ def annotation(hint: Any, default: Any) -> Any:
     if is_dataclass(default):
         return model_of(default)
     if get_origin(hint) is tuple:
-        return Annotated[hint, BeforeValidator(read_list)]
-    if get_origin(hint) is dict:
-        table: Any = model_of(get_args(hint)[1](), name=(str, ...))
+        item: Any = model_of(item_table(hint)()) if item_table(hint) else get_args(hint)[0]
+        return Annotated[tuple[item, ...], BeforeValidator(read_list)]
+    if named_table(hint):
+        table: Any = model_of(named_table(hint)(), name=(str, ...))
         return list[table]
     return hint
 
@@ -56,7 +57,7 @@ def field_of(hint: Any, default: Any) -> tuple[Any, Any]:
     kind = annotation(hint, default)
     if is_dataclass(default):
         return kind, Field(default_factory=kind)
-    return kind, [] if isinstance(default, dict) else default
+    return kind, [] if named_table(hint) else default
 
 
 def model_of(section: Any, **more: tuple[Any, Any]) -> type[BaseModel]:
@@ -96,9 +97,10 @@ def built(section: Any, values: Mapping[str, Any], at: Location = ()) -> Any:
 def _value(hint: Any, default: Any, value: Any, at: Location) -> Any:
     if is_dataclass(default):
         return built(default, value, at)
-    if get_origin(hint) is dict:
-        kind = get_args(hint)[1]
+    if kind := named_table(hint):
         return {table.pop("name"): built(kind(), table, (*at, n)) for n, table in enumerate(value)}
+    if kind := item_table(hint):
+        return tuple(built(kind(), table, (*at, n)) for n, table in enumerate(value))
     return value
 
 
@@ -123,7 +125,7 @@ def validate(tree: Mapping[str, Any]) -> tuple[Config, list[tuple[Location, Prob
 
 
 def key_location(tree: Any, location: Location) -> Location:
-    """The place to take out so that the rest is valid: the key, not one item of its list; a nameless namespace whole."""
+    """The place to take out so that the rest is valid: the key, not one item of its list; a nameless table whole."""
     if location[-1] == "name" and isinstance(location[-2], int):
         return location[:-1]
     for depth in range(1, len(location)):
@@ -164,13 +166,14 @@ def _child(tree: Any, step: str | int) -> Any:
 
 
 SENTENCES = {
-    "missing": "give the namespace a name",
+    "missing": "give it a name",
     "bool_type": "write true or false, without quotes",
     "int_type": "write a whole number, without quotes",
     "int_from_float": "write a whole number, without a fraction",
     "string_type": "write a text in quotes",
     "tuple_type": "write a list in square brackets",
-    "list_type": "write a list of tables: [[channel.namespaces]]",
+    "list_type": "write a list of tables, each with its name in double square brackets",
+    "dict_type": "write a table of texts",
     "model_type": "this is a section: write it as a table",
     "model_attributes_type": "this is a section: write it as a table",
     "greater_than_equal": "write 0 or more",
@@ -198,10 +201,13 @@ def unknown_key(tree: Any, location: Location) -> str:
 def siblings(location: Location) -> list[str]:
     """The known names at the depth of an unknown one."""
     section: Any = Config()
+    named = False
     for step in location[:-1]:
         if isinstance(step, int):
             continue
-        value = getattr(section, step)
-        section = get_args(type_hints(section)[step])[1]() if isinstance(value, dict) else value
-    more: Path = ("name",) if any(isinstance(step, int) for step in location) else ()
+        hint = type_hints(section)[step]
+        named = named_table(hint) is not None
+        kind = named_table(hint) or item_table(hint)
+        section = kind() if kind else getattr(section, step)
+    more: Path = ("name",) if named and isinstance(location[-2], int) else ()
     return [*more, *(each.name for each in fields(section))]

@@ -12,6 +12,7 @@ from typing import Literal
 
 from rtserver.core.options import ChannelRules, ClientOptions, Seconds, TokenOptions
 from rtserver.core.probe import ProbeOptions
+from rtserver.services.proxy_options import ClientProxyOptions, ProxyOptions, ProxySettings, RpcRules
 from rtserver.services.redis_options import RedisOptions
 
 
@@ -23,11 +24,43 @@ class SubscriptionTokenOptions(TokenOptions):
 
 
 @dataclass(frozen=True, slots=True)
+class ClientProxies:
+    """The backend that is asked when clients connect, and when their time is over."""
+
+    connect: ClientProxyOptions = field(default_factory=ClientProxyOptions)
+    refresh: ClientProxyOptions = field(default_factory=ClientProxyOptions)
+
+
+@dataclass(frozen=True, slots=True)
 class ClientSection(ClientOptions):
-    """``[client]``: the core's options of a connection, with the sections of its tokens inside."""
+    """``[client]``: the core's options of a connection, with the sections of its tokens and proxies inside."""
 
     token: TokenOptions = field(default_factory=TokenOptions)
     subscription_token: SubscriptionTokenOptions = field(default_factory=SubscriptionTokenOptions)
+    proxy: ClientProxies = field(default_factory=ClientProxies)
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelProxies:
+    """The backends that namespaces ask under the name "default"."""
+
+    subscribe: ProxyOptions = field(default_factory=ProxyOptions)
+    publish: ProxyOptions = field(default_factory=ProxyOptions)
+    sub_refresh: ProxyOptions = field(default_factory=ProxyOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSection(ChannelRules):
+    """``[channel]``: the core's rules of channels, with the sections of their proxies inside."""
+
+    proxy: ChannelProxies = field(default_factory=ChannelProxies)
+
+
+@dataclass(frozen=True, slots=True)
+class RpcSection(RpcRules):
+    """``[rpc]``: which methods go to which backend, and the one that is named "default"."""
+
+    proxy: ProxyOptions = field(default_factory=ProxyOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +201,9 @@ class Config:
     state_dir: str = "var"
     environment: Literal["production", "development"] = "production"
     client: ClientSection = field(default_factory=ClientSection)
-    channel: ChannelRules = field(default_factory=ChannelRules)
+    channel: ChannelSection = field(default_factory=ChannelSection)
+    rpc: RpcSection = field(default_factory=RpcSection)
+    proxies: dict[str, ProxyOptions] = field(default_factory=dict)
     http_api: HTTPApiOptions = field(default_factory=HTTPApiOptions)
     websocket: WebSocketOptions = field(default_factory=WebSocketOptions)
     http_stream: HTTPStreamOptions = field(default_factory=HTTPStreamOptions)
@@ -196,3 +231,20 @@ class Config:
     def subscription_token(self) -> TokenOptions | None:
         """How subscription tokens are verified; None: like connection tokens."""
         return self.client.subscription_token if self.client.subscription_token.enabled else None
+
+    @property
+    def proxy(self) -> ProxySettings:
+        """Which backend is asked about what."""
+        channel = self.channel.proxy
+        return ProxySettings(
+            connect=self.client.proxy.connect,
+            refresh=self.client.proxy.refresh,
+            defaults={
+                "subscribe": channel.subscribe,
+                "publish": channel.publish,
+                "sub_refresh": channel.sub_refresh,
+                "rpc": self.rpc.proxy,
+            },
+            named=self.proxies,
+            rpc=self.rpc,
+        )

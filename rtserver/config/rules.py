@@ -9,12 +9,14 @@ from typing import Any
 
 from rtserver.config.options import Config, SubscriptionTokenOptions
 from rtserver.config.problems import Problem
-from rtserver.config.values import ITEMS, checks_of
+from rtserver.config.proxy_rules import check_proxies
+from rtserver.config.values import checks_of, item_check
 from rtserver.core.options import ChannelOptions, ChannelRules, ClientOptions, TokenOptions
 from rtserver.core.probe import ProbeOptions
+from rtserver.services.proxy_options import ClientProxyOptions, ProxyOptions, forgeable
 from rtserver.services.redis_options import RedisOptions
 
-NAMESPACE_NAME = re.compile(r"[-a-zA-Z0-9_.]{2,}")
+TABLE_NAME = re.compile(r"[-a-zA-Z0-9_.]{2,}")
 WORD = r"(?:[A-Za-z0-9_-]|\\[.-])+"
 PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 
@@ -148,6 +150,20 @@ RULES: dict[type, tuple[Rule, ...]] = {
             "subscription tokens of their own need a key: set hmac_secret_key, a public key or jwks_public_endpoint here",
         ),
     ),
+    ClientProxyOptions: (
+        rule(
+            "endpoint enabled",
+            lambda o: o.enabled and not o.endpoint,
+            "write the address of your backend, or set enabled = false",
+        ),
+    ),
+    ProxyOptions: (
+        rule(
+            "emulated_headers http.static_headers",
+            forgeable,
+            "http.static_headers has one of these too, and clients could write it: take it out of one of the two",
+        ),
+    ),
     RedisOptions: (
         rule(
             "tls_cert tls_key",
@@ -179,6 +195,11 @@ RULES: dict[type, tuple[Rule, ...]] = {
             "write less than the life of a presence entry (60s in memory, engine.redis.presence_ttl in Redis)",
         ),
         rule(
+            "client.proxy.connect.timeout client.stale_close_delay client.proxy.connect.enabled",
+            lambda o: o.client.proxy.connect.enabled and o.client.proxy.connect.timeout >= o.client.stale_close_delay,
+            "write less than client.stale_close_delay: who is not connected by then is disconnected",
+        ),
+        rule(
             "emulation.enabled sse.enabled http_stream.enabled",
             lambda o: not o.emulation.enabled and (o.sse.enabled or o.http_stream.enabled),
             "clients of sse and http_stream send by emulation: set it to true, or switch both off",
@@ -192,6 +213,7 @@ def check(config: Config) -> Iterator[tuple[Problem, tuple[str, ...]]]:
     """Every broken rule, with the keys that it looks at (a rule says nothing of keys that are wrong by themselves)."""
     yield from check_section(config, "")
     yield from shared_prefixes(config)
+    yield from check_proxies(config)
 
 
 def check_section(section: Any, at: str) -> Iterator[tuple[Problem, tuple[str, ...]]]:
@@ -208,20 +230,22 @@ def check_section(section: Any, at: str) -> Iterator[tuple[Problem, tuple[str, .
 def check_value(section: Any, key: str, value: Any, path: str) -> Iterator[tuple[Problem, tuple[str, ...]]]:
     if is_dataclass(value):
         yield from check_section(value, f"{path}.")
-    elif isinstance(value, dict):
-        yield from check_namespaces(section, value, path)
-    elif (type(section), key) in ITEMS:
-        told = ((n, ITEMS[type(section), key](each)) for n, each in enumerate(value))
+    elif isinstance(value, dict) and all(map(is_dataclass, value.values())):
+        yield from check_tables(value, path)
+        if isinstance(section, ChannelRules):
+            yield from check_meta_ttl(section, path.rpartition(".")[0])
+    elif item := item_check(type(section), key):
+        told = ((n, item(each)) for n, each in enumerate(value))
         yield from ((Problem(f"{path}[{n}]", sentence), (path,)) for n, sentence in told if sentence)
 
 
-def check_namespaces(rules: ChannelRules, namespaces: dict[str, ChannelOptions], path: str) -> Iterator[Any]:
-    for name, options in namespaces.items():
-        if not NAMESPACE_NAME.fullmatch(name):
+def check_tables(tables: dict[str, Any], path: str) -> Iterator[Any]:
+    """The tables of a list, each with its name."""
+    for name, options in tables.items():
+        if not TABLE_NAME.fullmatch(name):
             sentence = "write a name of two or more letters, digits and - _ . only"
             yield Problem(f"{path}.{name}.name", sentence), (f"{path}.{name}.name",)
         yield from check_section(options, f"{path}.{name}.")
-    yield from check_meta_ttl(rules, path.rpartition(".")[0])
 
 
 def check_meta_ttl(rules: ChannelRules, at: str) -> Iterator[Any]:

@@ -15,7 +15,9 @@ from twisted.internet.endpoints import serverFromString
 
 from rtserver.config.options import Config, HTTPServerOptions
 from rtserver.core.options import ChannelOptions, ChannelRules, ClientOptions, TokenOptions
+from rtserver.services import proxy_options
 from rtserver.services.jwt_keys import static_keys
+from rtserver.services.proxy_options import ProxyHTTPOptions, ProxyOptions, RpcRules
 from rtserver.services.redis_options import RedisOptions, parse_address
 
 Check = Callable[[object], str]
@@ -78,6 +80,15 @@ def jwks_address(value: str) -> str:
     except ValueError:
         good = False
     return "" if good else "write an http:// or https:// address with a host"
+
+
+def accepted(check: Callable[[Any], None]) -> Check:
+    """A check out of one that raises ``ValueError``."""
+
+    def checked(value: object) -> str:
+        return refusal(lambda: check(value)) if value else ""
+
+    return checked
 
 
 @text_check
@@ -153,6 +164,9 @@ CHECKS: dict[tuple[type, str], tuple[Check, ...]] = {
     (TokenOptions, "jwks_public_endpoint"): (jwks_address,),
     (TokenOptions, "audience_regex"): (regex,),
     (TokenOptions, "issuer_regex"): (regex,),
+    (ProxyOptions, "endpoint"): (accepted(proxy_options.check_endpoint),),
+    (ProxyHTTPOptions, "static_headers"): (accepted(proxy_options.check_static_headers),),
+    (RpcRules, "namespace_boundary"): (needed,),
     (ChannelOptions, "channel_regex"): (regex,),
     (ChannelOptions, "history_ttl"): (whole_seconds,),
     (ChannelOptions, "history_meta_ttl"): (whole_seconds,),
@@ -189,6 +203,9 @@ ITEMS: dict[tuple[type, str], Check] = {
     (Config, "listen"): endpoint,
     (HTTPServerOptions, "internal"): endpoint,
     (RedisOptions, "address"): redis_address,
+    (ProxyOptions, "http_headers"): accepted(proxy_options.check_forwarded_header),
+    (ProxyOptions, "emulated_headers"): accepted(proxy_options.check_forwarded_header),
+    (ProxyHTTPOptions, "status_to_code_transforms"): accepted(proxy_options.check_transform),
 }
 """Checks of each item of a list."""
 
@@ -198,3 +215,7 @@ def checks_of(section: type, key: str) -> tuple[Check, ...]:
         if (each, key) in CHECKS:
             return CHECKS[each, key]
     return NAMED.get(key, ())
+
+
+def item_check(section: type, key: str) -> Check | None:
+    return next((ITEMS[each, key] for each in section.__mro__ if (each, key) in ITEMS), None)

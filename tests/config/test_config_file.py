@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rtserver.config import Config, load
-from rtserver.config.keys import NAMESPACES, all_keys, namespace_keys, sections_of
+from rtserver.config.keys import all_keys, sections_of, table_keys, tables
 from rtserver.config.models import read_duration
 from rtserver.core.options import Seconds
 
@@ -43,24 +43,25 @@ def test_the_file_names_every_key_with_its_default(path):
 def test_the_file_names_no_other_keys():
     def leaves(tree, path=()):
         for name, value in tree.items():
-            if isinstance(value, dict):
+            if isinstance(value, dict) and (*path, name) not in all_keys():
                 yield from leaves(value, (*path, name))
-            elif (*path, name) != NAMESPACES:
+            elif (*path, name) not in tables():
                 yield (*path, name)
 
     assert set(leaves(tomllib.loads(UNCOMMENTED))) == set(all_keys())
 
 
-def test_the_example_of_a_namespace_uses_known_options():
-    (example,) = tomllib.loads(UNCOMMENTED)["channel"]["namespaces"]
-    assert set(example) <= {"name", *namespace_keys()}
+@pytest.mark.parametrize("path", tables(), ids=".".join)
+def test_the_example_of_a_named_table_uses_known_options(path):
+    (example,) = value_at(tomllib.loads(UNCOMMENTED), path)
+    assert set(example) <= {"name", *(key[0] for key in table_keys(path))}
 
 
 def test_the_page_of_the_configuration_names_every_section():
     page = (ROOT / "docs/configuration.md").read_text()
     missing = [".".join(path) for path in sections_of(Config()) if f"`[{'.'.join(path)}]`" not in page]
     assert missing == []
-    assert "`[[channel.namespaces]]`" in page
+    assert [".".join(path) for path in tables() if f"`[[{'.'.join(path)}]]`" not in page] == []
 
 
 def test_the_page_of_the_configuration_names_the_keys_of_the_top_level():

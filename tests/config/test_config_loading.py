@@ -169,7 +169,7 @@ def test_an_unknown_key_that_is_near_to_nothing_is_just_unknown():
         ("[node]\nname = 5", "node.name", "write a text"),
         ("client = 5", "client", "this is a section"),
         ('[engine]\ntype = "nats"', "engine.type", "write one of 'memory' or 'redis'"),
-        ("[[channel.namespaces]]\npresence = true", "channel.namespaces[0].name", "give the namespace a name"),
+        ("[[channel.namespaces]]\npresence = true", "channel.namespaces[0].name", "give it a name"),
         ("[channel]\nnamespaces = 5", "channel.namespaces", "write a list of tables"),
         ("[channel]\nnamespaces = ['chat']", "channel.namespaces[0]", "this is a section"),
     ],
@@ -220,7 +220,7 @@ def test_a_section_that_refuses_its_values_is_told_with_its_path():
 
 def test_two_namespaces_of_one_name_are_an_error():
     text = '[[channel.namespaces]]\nname = "chat"\n' * 2
-    assert "a namespace of this name is there already" in problems(text)["channel.namespaces.chat"]
+    assert "one of this name is there already" in problems(text)["channel.namespaces.chat"]
 
 
 def test_a_file_that_is_no_toml_is_told_with_the_line():

@@ -117,7 +117,7 @@ def test_a_listed_namespace_that_the_file_has_keeps_the_options_of_the_file():
 
 def test_an_option_of_a_namespace_that_is_not_there_is_an_error():
     found = problems({"RTSERVER_CHANNEL_NAMESPACES_XY_OPTION": "1"})
-    assert "name the namespace in RTSERVER_CHANNEL_NAMESPACES first" in found["RTSERVER_CHANNEL_NAMESPACES_XY_OPTION"]
+    assert "name it in RTSERVER_CHANNEL_NAMESPACES first" in found["RTSERVER_CHANNEL_NAMESPACES_XY_OPTION"]
 
 
 def test_an_option_of_a_namespace_that_is_misspelt_is_told_the_nearest_name():
@@ -144,15 +144,15 @@ def test_the_alias_prefix_is_taken_for_keys_that_exist_and_ignored_for_others():
         "RTSERVER_HTTP_API_KEY": "own",
         "CENTRIFUGO_CHANNEL_NAMESPACES": "chat",
         "CENTRIFUGO_CHANNEL_NAMESPACES_CHAT_PRESENCE": "true",
-        "CENTRIFUGO_CHANNEL_NAMESPACES_CHAT_PUBLISH_PROXY_ENABLED": "true",
+        "CENTRIFUGO_CHANNEL_NAMESPACES_CHAT_SUBSCRIBE_STREAM_PROXY_ENABLED": "true",
         "CENTRIFUGO_HTTP_SERVER_PORT": "8000",
     }
     config = load("", environ)
     assert config.token.hmac_secret_key == "alias"
     assert config.http_api.key == "own"
     assert config.channel.namespaces == {"chat": ChannelOptions(presence=True)}
-    assert ignored_variables(environ, config.channel.namespaces) == [
-        "CENTRIFUGO_CHANNEL_NAMESPACES_CHAT_PUBLISH_PROXY_ENABLED",
+    assert ignored_variables(environ, config) == [
+        "CENTRIFUGO_CHANNEL_NAMESPACES_CHAT_SUBSCRIBE_STREAM_PROXY_ENABLED",
         "CENTRIFUGO_HTTP_SERVER_PORT",
     ]
 
