@@ -56,6 +56,19 @@ def _ratio(
     return _judge(rule, found, ratio >= bound if above else ratio <= bound)
 
 
+def _most(results: Results, scale: Scale, contender: str) -> float:
+    return max(results.middle(contender, "fan-out", rate, "deliveries_per_s") or 0 for rate in scale.rates)
+
+
+def _capacity(results: Results, scale: Scale) -> Bar:
+    """Beside the bar at 1,000 msg/s, where the load itself ends at 1,000,000 deliveries/s however fast the server is."""
+    rule = f"most deliveries/s at any rate: at least {NCHAN_THROUGHPUT:g} times nchan's most"
+    mine, peers = _most(results, scale, "rtserver"), _most(results, scale, "nchan")
+    if not mine or not peers:
+        return Bar(Verdict.OPEN, rule, "")
+    return _judge(rule, f"{mine:,.0f} against {peers:,.0f}, {mine / peers:.2f} times", mine >= NCHAN_THROUGHPUT * peers)
+
+
 def _idle_memory(results: Results) -> Bar:
     rule = f"{IDLE_CONNECTIONS:,} idle connections: below {IDLE_KIB:.0f} KiB each beyond the process's base"
     kib = results.middle("rtserver", "idle", 0, "kib_per_connection")
@@ -74,6 +87,7 @@ def judge(results: Results, scale: Scale) -> Iterator[Bar]:
         yield _arrives_in_time(results, scale, "rtserver", rate)
     rule = f"{top:,} msg/s: at least {NCHAN_THROUGHPUT:g} times nchan's deliveries/s"
     yield _ratio(results, rule, "deliveries_per_s", top, ("rtserver", "nchan"), NCHAN_THROUGHPUT, above=True)
+    yield _capacity(results, scale)
     rule = f"{top:,} msg/s: CPU per delivery below nats-server's (µs)"
     yield _ratio(results, rule, "cpu_us_per_delivery", top, ("rtserver", "nats"), 1.0, above=False)
     rule = f"{low} msg/s: CPU per delivery at most {NCHAN_CPU} times nchan's (µs)"

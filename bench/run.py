@@ -51,7 +51,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="how often everything is measured (default 3, 1 with --quick)")
     parser.add_argument("--rates", help="messages a second, comma separated (default 20,100,500,1000,3000)")
     parser.add_argument("--json", type=Path, help="write every measurement to this file")
-    parser.add_argument("--markdown", type=Path, help="write the tables to this file, between its marks if it has them")
+    parser.add_argument("--markdown", type=Path, help="put the tables of a complete run into this file")
     return parser.parse_args(arguments)
 
 
@@ -121,7 +121,7 @@ def show(results: Results, contenders: list[Contender], scale: Scale, options: a
         print(f"FAILED        {failure}")
     if options.json:
         options.json.write_text(json.dumps(results.as_json(), indent=1) + "\n")
-    if options.markdown:
+    if options.markdown and not results.failures:
         page = options.markdown.read_text() if options.markdown.exists() else ""
         options.markdown.write_text(with_figures(page, as_markdown(*parts)))
 
