@@ -1,0 +1,264 @@
+"""The OpenAPI 3.1 document of the endpoints of applications."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from rtserver.app.application import App
+from rtserver.app.endpoint import JSON, Endpoint, Response
+from rtserver.app.given import User
+from rtserver.app.parameters import REQUIRED, Parameter
+from rtserver.app.schemas import IN, OUT, Mode, Schema, Schemas, distinct, plain, sent
+from rtserver.app.shapes import Shape, shape
+
+OPENAPI = "3.1.0"
+BEARER = "bearer"
+METHODS = frozenset({"GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"})
+"""The methods that the format has words for."""
+
+
+class ValidationError(BaseModel):
+    """One mistake in what was sent."""
+
+    model_config = ConfigDict(extra="allow")
+    loc: list[str | int]
+    msg: str
+    type: str
+    input: Any = None
+
+
+class HTTPValidationError(BaseModel):
+    """Every mistake in what was sent."""
+
+    detail: list[ValidationError]
+
+
+class HTTPError(BaseModel):
+    """Why there is no result. ``request_id`` stands in the log of the server beside what went wrong."""
+
+    detail: Any
+    request_id: str | None = None
+
+
+ERRORS: Mapping[int, tuple[str, type[BaseModel], Callable[[Endpoint], bool]]] = {
+    400: ("The body is not JSON", HTTPError, lambda endpoint: endpoint.takes_body),
+    401: ("Not authenticated", HTTPError, lambda endpoint: bool(_users(endpoint))),
+    413: ("The body is too large", HTTPError, lambda endpoint: endpoint.takes_body),
+    415: ("The body is not sent as JSON", HTTPError, lambda endpoint: endpoint.takes_body),
+    422: (
+        "What was sent does not fit",
+        HTTPValidationError,
+        lambda endpoint: bool(endpoint.signature.all_parameters()),
+    ),
+    500: ("The endpoint failed", HTTPError, lambda endpoint: True),
+    504: ("The endpoint took too long", HTTPError, lambda endpoint: True),
+}
+"""Answers beside the result: status, what it means, its body, and which endpoints give it."""
+
+
+def openapi(apps: Sequence[App], *, title: str, version: str, servers: Sequence[str] = ()) -> dict[str, Any]:
+    """``servers`` are base addresses; without one, it is where the document was fetched from."""
+    described = [(app, each) for app in apps for each in app.endpoints if _is_described(each)]
+    endpoints = [endpoint for _, endpoint in described]
+    errors = [status for status, (_, _, given) in ERRORS.items() if any(given(each) for each in endpoints)]
+    schemas = Schemas(_wanted(endpoints, errors))
+    paths: dict[str, dict[str, Any]] = {}
+    templates = Templates()
+    for (app, endpoint), name in zip(described, operation_ids(endpoints), strict=True):
+        group = (app.title,) if app.title and len(apps) > 1 else ()
+        path = templates.find(endpoint.path)
+        operation = {"operationId": name, **_words(endpoint, group), **_operation(endpoint, schemas, path)}
+        paths.setdefault(path, {}).setdefault(endpoint.method.lower(), operation)
+    return {
+        "openapi": OPENAPI,
+        "info": _info(apps, title, version),
+        **({"servers": [{"url": url} for url in servers]} if servers else {}),
+        "paths": paths,
+        "components": _components(schemas, errors, any(_users(each) for each in endpoints)),
+        **_tags(apps),
+    }
+
+
+def _is_described(endpoint: Endpoint) -> bool:
+    return not endpoint.description.hidden and endpoint.method in METHODS
+
+
+def _wanted(endpoints: Iterable[Endpoint], errors: Iterable[int]) -> Iterator[tuple[Shape, Mode]]:
+    for endpoint in endpoints:
+        yield from ((each.shape, IN) for each in endpoint.signature.all_parameters())
+        result = sent(endpoint.signature.returns, [Response])
+        if result is not None:
+            yield result, OUT
+    yield from ((shape(ERRORS[status][1]), OUT) for status in errors)
+
+
+# The whole
+
+
+def _info(apps: Sequence[App], title: str, version: str) -> dict[str, Any]:
+    text = apps[0].description if len(apps) == 1 else ""
+    return {"title": title, "version": version, **({"description": text} if text else {})}
+
+
+def _tags(apps: Sequence[App]) -> dict[str, Any]:
+    """One group for each application, where there are several."""
+    if len(apps) < 2:
+        return {}
+    texts = {app.title: app.description for app in apps if app.title and app.endpoints}
+    return {"tags": [{"name": title, **({"description": text} if text else {})} for title, text in texts.items()]}
+
+
+def _components(schemas: Schemas, errors: Sequence[int], signs_in: bool) -> dict[str, Any]:
+    components: dict[str, Any] = {"schemas": schemas.components}
+    if errors:
+        components["responses"] = {str(status): _error(status, schemas) for status in errors}
+    if signs_in:
+        text = "The connection token that realtime clients connect with."
+        scheme = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": text}
+        components["securitySchemes"] = {BEARER: scheme}
+    return components
+
+
+def _error(status: int, schemas: Schemas) -> dict[str, Any]:
+    text, model, _ = ERRORS[status]
+    return {"description": text, "content": {JSON: {"schema": schemas.of(shape(model), OUT)}}}
+
+
+def operation_ids(endpoints: Sequence[Endpoint]) -> list[str]:
+    """The names of the functions; where several endpoints have the same, method and path are added to each of them."""
+    counts = Counter(_name(each) for each in endpoints)
+    taken: Counter[str] = Counter()
+    found = []
+    for each in endpoints:
+        name = _name(each)
+        if counts[name] > 1:
+            name = f"{name}_{each.method.lower()}_{slug(each.path)}".rstrip("_")
+        taken[name] += 1
+        found.append(name if taken[name] == 1 else f"{name}_{taken[name]}")
+    return found
+
+
+def _name(endpoint: Endpoint) -> str:
+    return slug(getattr(endpoint.function, "__name__", type(endpoint.function).__name__)) or "endpoint"
+
+
+def slug(text: str) -> str:
+    """Letters and digits, the rest as single underscores."""
+    return re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_")
+
+
+class Templates:
+    """Paths as the format writes them. ``/a/{x}`` and ``/a/{y}`` are one path there, with the names that came first;
+    ``/a/{x:path}`` beside them, for which it has no words, gets a name of its own."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def find(self, path: str) -> str:
+        meaning = re.sub(r"\{\w+(:path)?\}", r"{\1}", path)
+        if meaning not in self._known:
+            template = path.replace(":path}", "}")
+            while template in self._known.values():
+                template = template.replace("}", "_}")
+            self._known[meaning] = template
+        return self._known[meaning]
+
+
+# One endpoint
+
+
+def _words(endpoint: Endpoint, group: tuple[str, ...]) -> dict[str, Any]:
+    said = endpoint.description
+    words = {
+        "tags": list(said.tags or group),
+        "summary": said.summary or _name(endpoint).replace("_", " ").capitalize(),
+        "description": said.text,
+        "deprecated": said.deprecated,
+    }
+    return {key: value for key, value in words.items() if value}
+
+
+def _operation(endpoint: Endpoint, schemas: Schemas, path: str) -> dict[str, Any]:
+    names = dict(zip(endpoint.names, re.findall(r"\{(\w+)\}", path), strict=True))
+    inputs = [each for each in distinct(endpoint.signature.all_parameters()) if each.place != "body"]
+    operation: dict[str, Any] = {}
+    if inputs:
+        operation["parameters"] = [_parameter(each, schemas, names) for each in inputs]
+    if endpoint.takes_body:
+        operation["requestBody"] = _body(endpoint, schemas)
+    operation["responses"] = _responses(endpoint, schemas)
+    users = _users(endpoint)
+    if users:
+        operation["security"] = [{BEARER: []}, *([] if "required" in users else [{}])]
+    return operation
+
+
+def _parameter(parameter: Parameter, schemas: Schemas, names: Mapping[str, str]) -> dict[str, Any]:
+    schema = schemas.of_parameter(parameter)
+    in_path = parameter.place == "path"
+    text = schema.pop("description", "")
+    examples = schema.pop("examples", []) if parameter.marker.example is not None else []
+    return {
+        "name": names.get(parameter.alias, parameter.alias) if in_path else parameter.alias,
+        "in": parameter.place,
+        "required": in_path or parameter.default is REQUIRED,
+        **({"description": text} if text else {}),
+        "schema": schema,
+        **({"example": examples[0]} if examples else {}),
+    }
+
+
+def _body(endpoint: Endpoint, schemas: Schemas) -> dict[str, Any]:
+    bodies = distinct(endpoint.bodies)
+    media: dict[str, Any] = {"schema": schemas.of_keys(bodies)}
+    text = ""
+    if endpoint.body_is_whole:
+        marker = bodies[0].marker
+        media = {"schema": schemas.of(bodies[0].shape, IN)}
+        text = marker.description
+        if marker.example is not None:
+            media["example"] = plain(marker.example)
+    return {
+        **({"description": text} if text else {}),
+        "required": any(each.default is REQUIRED for each in bodies),
+        "content": {JSON: media},
+    }
+
+
+def _responses(endpoint: Endpoint, schemas: Schemas) -> dict[str, Any]:
+    """The result, the errors that every such endpoint has, and what the application says; that wins."""
+    responses: dict[int, Any] = {
+        status: {"$ref": f"#/components/responses/{status}"}
+        for status, (_, _, given) in ERRORS.items()
+        if given(endpoint)
+    }
+    error: Schema = schemas.of(shape(HTTPError), OUT)
+    for status, text in endpoint.description.responses.items():
+        responses[status] = {"description": text, **({"content": {JSON: {"schema": error}}} if status >= 400 else {})}
+    responses[endpoint.status] = _result(endpoint, schemas)
+    return {str(status): responses[status] for status in sorted(responses)}
+
+
+def _result(endpoint: Endpoint, schemas: Schemas) -> dict[str, Any]:
+    phrase = endpoint.description.responses.get(endpoint.status) or _phrase(endpoint.status)
+    if endpoint.status == 204 or endpoint.signature.returns is Response:
+        return {"description": phrase}
+    result = sent(endpoint.signature.returns, [Response])
+    schema = {"type": "null"} if result is None else schemas.of(result, OUT)
+    return {"description": phrase, "content": {JSON: {"schema": schema}}}
+
+
+def _phrase(status: int) -> str:
+    return HTTPStatus(status).phrase if status in set(HTTPStatus) else str(status)
+
+
+def _users(endpoint: Endpoint) -> set[str]:
+    """Whether the user is wanted, and whether he must be there."""
+    wanted = [each for each in endpoint.signature.all_wanted() if issubclass(each.kind, User)]
+    return {"optional" if each.optional else "required" for each in wanted}
