@@ -14,20 +14,17 @@ from urllib.parse import urlsplit
 
 from treq.client import HTTPClient
 from twisted.internet.defer import Deferred
-from twisted.internet.protocol import Protocol as BodyProtocol
-from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone
-from twisted.web.http import PotentialDataLoss
+from twisted.web.client import Agent, HTTPConnectionPool
 
 from rtserver.core.errors import RtError
 from rtserver.core.tokens import fill_endpoint
+from rtserver.services.http_body import CollectedBody, Response
 from rtserver.services.jwt_keys import Key, KeySet, parse_key_set
 
-# zope's interfaces say nothing to a type checker: an IReactorTime, and an IResponse.
+# zope's interfaces say nothing to a type checker: an IReactorTime.
 Clock = Any
-Response = Any
 
 
 class KeysUnavailable(RtError):
@@ -175,46 +172,10 @@ class _Source(NamedTuple):
 
     async def _get(self) -> KeySet:
         response = await self.http.get(self.url, headers={"Accept": "application/json"}, allow_redirects=False)
+        body = await CollectedBody(self.limits.max_size).read(response)
         if response.code != 200:
             raise KeysUnavailable(f"The answer has status {response.code}: the address must answer 200 with a key set.")
-        body = await _Body(self.limits.max_size).read(response)
         try:
             return parse_key_set(body, self.limits.max_keys)
         except ValueError as error:
             raise KeysUnavailable(str(error)) from None
-
-
-class _Body(BodyProtocol):
-    """Collects a body up to a size. Giving up, by size or by cancellation, closes the connection."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._parts: list[bytes] = []
-        self._size = 0
-        self._done: Deferred[bytes] = Deferred(self._give_up)
-
-    def read(self, response: Response) -> Deferred[bytes]:
-        response.deliverBody(self)
-        return self._done
-
-    def dataReceived(self, data: bytes) -> None:
-        self._size += len(data)
-        if self._size <= self._limit:
-            self._parts.append(data)
-        elif not self._done.called:
-            self._give_up(self._done)
-            self._done.errback(KeysUnavailable(f"The answer is larger than {self._limit} bytes."))
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if self._done.called:
-            return
-        if reason.check(ResponseDone, PotentialDataLoss):
-            self._done.callback(b"".join(self._parts))
-        else:
-            self._done.errback(reason)
-
-    def _give_up(self, _done: Deferred[bytes]) -> None:
-        self._parts.clear()
-        if self.transport is not None:
-            transport: Any = self.transport
-            transport.loseConnection()
