@@ -16,7 +16,7 @@ from rtserver.core import asking, commands, connecting, control, errors  # noqa:
 from rtserver.core.control import DisconnectUser, Target
 from rtserver.core.deadlines import Deadlines
 from rtserver.core.errors import BrokerError, Disconnected, DisconnectReason
-from rtserver.core.flow import Channel, Flow, Subscription
+from rtserver.core.flow import Channel, Flow, Recipient, Subscription
 from rtserver.core.hooks import DisconnectHook
 from rtserver.core.host import Environment
 from rtserver.core.hub import Hub
@@ -309,6 +309,16 @@ class Node:
 
     def on_not_json(self, subscription: Subscription) -> None:
         subscription.session.close(errors.INAPPROPRIATE_PROTOCOL, f"{subscription.channel}: a payload is not JSON")
+
+    def on_write_failed(self, recipient: Recipient, failure: Exception) -> None:
+        session = recipient.session
+        self.log("error", "a write failed", failure, client=getattr(session, "id", ""))
+        if isinstance(session, Session):
+            session.close(errors.SERVER_ERROR)
+
+    def on_flush_failed(self, channel: Channel, failure: Exception) -> None:
+        self.log("error", "what happened on a channel could not be delivered", failure, channel=channel.name)
+        self.on_hole(channel)
 
     def on_pressure(self, high: bool) -> None:
         (self.broker.pause if high else self.broker.resume)()

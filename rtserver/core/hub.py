@@ -42,6 +42,12 @@ class HubEvents(Protocol):
     def on_not_json(self, subscription: Subscription) -> None:
         """A payload cannot be carried by this subscriber's connection."""
 
+    def on_write_failed(self, recipient: Recipient, failure: Exception) -> None:
+        """Writing to one raised something unforeseen. The others get their bytes."""
+
+    def on_flush_failed(self, channel: Channel, failure: Exception) -> None:
+        """Encoding what a channel has to say raised something unforeseen: some of its subscribers have missed it."""
+
     def on_pressure(self, high: bool) -> None:
         """What waits for the next flush has grown above its bound, or is below it again."""
 
@@ -202,7 +208,10 @@ class Hub:
             self._events.on_pressure(False)
         plan: Plan = []
         for channel in dirty:
-            plan.extend(self._take(channel))
+            try:
+                plan.extend(self._take(channel))
+            except Exception as failure:
+                self._events.on_flush_failed(channel, failure)
         if len(dirty) > 1:
             plan = per_connection(plan)
         self._continue(self._run(plan))
@@ -221,17 +230,21 @@ class Hub:
         resumed = False
         for members, frames in plan:
             for start in range(0, len(members), 64):
-                if resumed:
-                    for sub in members[start : start + 64]:
-                        if sub.live:
-                            sub.write(frames)
-                else:
-                    for sub in members[start : start + 64]:
-                        sub.write(frames)
+                some = members[start : start + 64]
+                self._write(iter([sub for sub in some if sub.live] if resumed else some), frames)
                 if self._clock() > deadline:
                     yield
                     resumed = True
                     deadline = self._clock() + self._slice
+
+    def _write(self, recipients: Iterator[Recipient], frames: bytes) -> None:
+        """One that raises does not keep the others from theirs."""
+        try:
+            for sub in recipients:
+                sub.write(frames)
+        except Exception as failure:
+            self._events.on_write_failed(sub, failure)
+            self._write(recipients, frames)
 
     def _take(self, channel: Channel) -> Iterator[tuple[list[Recipient], bytes]]:
         """Everybody of a dirty channel with the bytes they get. The channel is clean afterwards."""

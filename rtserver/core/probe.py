@@ -63,7 +63,7 @@ class Probe:
 
     def heard(self, data: bytes, now: float) -> None:
         """Probes have come back: ``<token>:<shard>`` a line."""
-        for line in data.decode().split():
+        for line in data.decode("ascii", "replace").split():
             token, _, shard = line.rpartition(":")
             if token not in self._sent:
                 continue

@@ -48,7 +48,9 @@ def test_paths_are_matched_whole_and_tables_may_take_what_is_below(path, answer)
     assert House().port.ask("GET", path).text == answer
 
 
-@pytest.mark.parametrize("path", ["/", "/ech", "/echo/", "/echo/x", "/below", "/ECHO", "//echo", "/below2/x", "/x?/echo"])
+@pytest.mark.parametrize(
+    "path", ["/", "/ech", "/echo/", "/echo/x", "/below", "/ECHO", "//echo", "/below2/x", "/x?/echo"]
+)
 def test_what_is_in_no_table_is_404(path):
     house = House()
     answer = house.port.ask("GET", path)
