@@ -6,10 +6,11 @@ import pytest
 
 from tests.live.cable import Cable
 from tests.live.certificate import write_certificate
+from tests.live.raw import RawClient
 from tests.live.rtserver_process import RtServer
 from tests.live.sdk_js import JSClient, Node
 from tests.live.sdk_python import Loop, PythonClient
-from tests.live.settings import SDKS, SETTINGS
+from tests.live.settings import SDKS, SETTINGS, STRICT
 
 _numbers = itertools.count(1)
 
@@ -48,6 +49,25 @@ def server(shared_server):
     """The shared server. What a test makes it write into its log is that test's failure."""
     yield shared_server
     shared_server.check_log()
+
+
+@pytest.fixture(scope="session")
+def strict_server(tmp_path_factory):
+    server = RtServer(tmp_path_factory.mktemp("strict"), STRICT).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def strict(strict_server):
+    """A strict server; after the test a well-behaved client is served and the log holds no trouble."""
+    strict_server.seen = len(strict_server.log)
+    yield strict_server
+    with RawClient(strict_server) as client:
+        assert client.connect()["client"]
+        assert client.call(2, subscribe={"channel": "afterwards"})["subscribe"] == {}
+        assert client.call(3, publish={"channel": "afterwards", "data": {}}) == {"id": 3, "publish": {}}
+    strict_server.check_log()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """A client without SDK: what exactly is on the wire, and what no SDK would ever send."""
 
 import json
+import time
 
 from centrifuge.protocol import client_pb2
 from google.protobuf.json_format import MessageToDict, ParseDict
@@ -36,9 +37,10 @@ class RawClient:
 
     def receive(self, seconds=PATIENCE):
         """The next reply or push. Pings are answered and passed over."""
+        deadline = time.monotonic() + seconds
         while True:
             while not self._waiting:
-                self._waiting = self.messages(self.socket.recv(seconds))
+                self._waiting = self.messages(self.socket.recv(max(0, deadline - time.monotonic())))
             message = self._waiting.pop(0)
             if message:
                 return message
@@ -63,9 +65,10 @@ class RawClient:
 
     def end(self, seconds=PATIENCE):
         """Read until the connection is closed; close code and reason, (1006, "") for one without close frame."""
+        deadline = time.monotonic() + seconds
         try:
             while True:
-                for message in self.messages(self.socket.recv(seconds)):
+                for message in self.messages(self.socket.recv(max(0, deadline - time.monotonic()))):
                     if not message and self._pong:
                         self.send({})
         except ConnectionClosed as closed:

@@ -68,6 +68,7 @@ class RtServer:
         self.settings = merged({"listen": [LOOPBACK.format(port=port)], "state_dir": str(place)}, BASE)
         self.settings = merged(self.settings, settings or {})
         self.log_file = place / "server.log"
+        self.seen = 0
         self.process = None
         self.exit_code = None
 
@@ -160,6 +161,11 @@ class RtServer:
 
     def lines(self, text, since=0):
         return [line for line in self.log[since:].splitlines() if text in line]
+
+    def wait_line(self, text):
+        """Wait for the one line with ``text`` in the log since ``seen`` characters of it."""
+        self.wait_log(text, self.seen)
+        assert len(self.lines(text, self.seen)) == 1, self.log[self.seen :]
 
     def memory(self):
         """Resident memory in bytes."""

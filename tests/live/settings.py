@@ -55,3 +55,22 @@ SDKS = {
 JS_SDKS = [name for name, (transport, _) in SDKS.items() if transport]
 JSON_SDKS = [name for name, (_, protobuf) in SDKS.items() if not protobuf]
 PROTOBUF_SDKS = [name for name, (_, protobuf) in SDKS.items() if protobuf]
+
+STRICT = {
+    "client": {
+        "allow_anonymous_connect_without_token": True,
+        "ping_interval": "1s",
+        "pong_timeout": "500ms",
+        "stale_close_delay": "1s",
+        "channel_limit": 5,
+        "user_connection_limit": 2,
+        "queue_max_size": 300_000,
+        "allowed_origins": ["https://good.example", "https://*.good.example"],
+    },
+    "websocket": {"compression": True, "write_timeout": "1s"},
+    "limits": {"handshake_timeout": "1s", "header_size": 8192, "idle_timeout": "3s"},
+    "channel": {"without_namespace": {**OPEN, **HISTORY, **PRESENCE}},
+}
+
+
+"""A server that soon loses its patience."""
