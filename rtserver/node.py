@@ -15,7 +15,7 @@ from msgspec import Raw
 from rtserver.core import asking, commands, connecting, control, errors  # noqa: F401  (they register the commands)
 from rtserver.core.control import DisconnectUser, Target
 from rtserver.core.deadlines import Deadlines
-from rtserver.core.errors import BrokerError, Disconnected, DisconnectReason
+from rtserver.core.errors import BackendUnavailable, BrokerError, Disconnected, DisconnectReason
 from rtserver.core.flow import Channel, Flow, Recipient, Subscription
 from rtserver.core.hooks import DisconnectHook
 from rtserver.core.host import Environment
@@ -358,6 +358,8 @@ class Node:
     # The log
 
     def report(self, session: Session, what: str, failure: BaseException) -> None:
+        if isinstance(failure, BackendUnavailable):
+            return  # its line, written seldom, is in the log already
         expected = isinstance(failure, errors.RtError)
         fields: dict[str, Any] = {"client": session.id, "user": session.user}
         if expected:

@@ -26,7 +26,7 @@ from rtserver.cluster import Cluster
 from rtserver.config import Config, ConfigError, complete, ignored_variables, load
 from rtserver.config.bounds import open_files, worst_case
 from rtserver.core.channels import Channels
-from rtserver.core.hooks import Hooks
+from rtserver.core.hooks import ChainedHooks, Hooks
 from rtserver.core.host import Environment
 from rtserver.core.intake import ChannelIntake
 from rtserver.core.options import TokenOptions
@@ -43,6 +43,7 @@ from rtserver.server import Server
 from rtserver.services import BROKERS
 from rtserver.services.jwks import JWKS, http_client
 from rtserver.services.jwt_keys import JWTVerifier
+from rtserver.services.proxy_http import ProxyHooks, backend_client
 from rtserver.web.api import Api
 from rtserver.web.api_http import ApiAccess, ApiResource
 from rtserver.web.endpoints import Surroundings
@@ -101,7 +102,8 @@ def build(reactor: Any, config: Config, log: Log, apps: Sequence[App] = ()) -> S
     """The whole server, put together and not started."""
     node_id = str(uuid.uuid4())
     applications = Applications(apps, reactor)
-    env = environment(reactor, config, node_id, log, applications.hooks)
+    proxies = ProxyHooks(config.proxy, backend_client(reactor), reactor)
+    env = environment(reactor, config, node_id, log, ChainedHooks(applications.hooks, proxies))
     broker = make_broker(reactor, config, node_id, ChannelIntake(env.channels))
     node = Node(broker, env, turn(reactor), log, config.engine.probe)
     cluster = Cluster(node, config.node.name or f"{socket.gethostname()}_{os.getpid()}")

@@ -79,7 +79,7 @@ class Poster(Protocol):
     def post(self, url: str, **arguments: Any) -> Deferred[Response]: ...
 
 
-def http_client(reactor: Any, limits: ProxyLimits = ProxyLimits()) -> Poster:
+def backend_client(reactor: Any, limits: ProxyLimits = ProxyLimits()) -> Poster:
     """A client for ``ProxyHooks``."""
     pool: Any = HTTPConnectionPool(reactor, persistent=True)
     pool.maxPersistentPerHost = limits.max_requests
