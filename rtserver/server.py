@@ -61,6 +61,9 @@ class Server(Service):
         self._starting: Deferred[None] | None = None
         self.shutdown_timeout = 30.0
         self.json_log = False
+        self.connections: Callable[[], int] = lambda: 0
+        """Client connections that are open, also those that were told to go."""
+        self.end_process: Callable[[int], object] = os._exit
         self.rounds: list[Round] = [
             (DEADLINE_INTERVAL, node.tick),
             (DRAIN_INTERVAL, drain.check),
@@ -91,7 +94,7 @@ class Server(Service):
             port = await serverFromString(self._reactor, address).listen(site)
             self._ports.append(port)
             self._log("info", f"listening on {port.getHost()}")
-        _end_at_once_on_second_signal(self._reactor)
+        _end_at_once_on_second_signal(self._reactor, self.end_process)
         await self._reach_broker()
         for seconds, work in self.rounds:
             self._begin_round(seconds, work)
@@ -127,7 +130,7 @@ class Server(Service):
         if not self.running:
             return
         self._log("critical", f"the server cannot start: {failure.getErrorMessage()}")
-        self._reactor.addSystemEventTrigger("after", "shutdown", os._exit, 1)
+        self._reactor.addSystemEventTrigger("after", "shutdown", self.end_process, 1)
         self._reactor.callWhenRunning(self._reactor.stop)
 
     # End
@@ -154,12 +157,15 @@ class Server(Service):
 
     async def _close_clients(self) -> None:
         """Tell clients in batches, oldest first, then wait until they are gone or the time is over."""
+        until = self._reactor.seconds() + self.shutdown_timeout
         sessions = list(self._node.open_sessions)
         steps = max(1, math.floor(self.shutdown_timeout * CLOSE_SHARE / CLOSE_INTERVAL))
         batch = max(CLOSE_BATCH, math.ceil(len(sessions) / steps))
         for start in range(0, len(sessions), batch):
             for session in sessions[start : start + batch]:
                 session.close(errors.SHUTDOWN)
+            await deferLater(self._reactor, CLOSE_INTERVAL)
+        while self.connections() and self._reactor.seconds() < until:
             await deferLater(self._reactor, CLOSE_INTERVAL)
 
 
@@ -173,11 +179,11 @@ def _stopped(port: IListeningPort) -> Deferred[Any]:
     return maybeDeferred(port.stopListening)
 
 
-def _end_at_once_on_second_signal(reactor: Any) -> None:
+def _end_at_once_on_second_signal(reactor: Any, end: Callable[[int], object]) -> None:
     """The first SIGTERM or SIGINT begins the orderly end, the next one ends the process where it stands."""
 
     def stop(number: int, frame: object) -> None:
-        signal.signal(number, lambda number, frame: os._exit(128 + number))
+        signal.signal(number, lambda number, frame: end(128 + number))
         reactor.callFromThread(reactor.stop)
 
     def install() -> None:

@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from twisted.web.resource import IResource
 
 from rtserver import __version__
 from rtserver.app.application import App
+from rtserver.app.endpoint import Endpoint
+from rtserver.app.parameters import Given
 from rtserver.apps import Applications, NoSuchApp, load_app
 from rtserver.cluster import Cluster
 from rtserver.config import Config, ConfigError, complete, ignored_variables, load
@@ -45,8 +47,8 @@ from rtserver.services.jwks import JWKS, http_client
 from rtserver.services.jwt_keys import JWTVerifier
 from rtserver.services.proxy_http import ProxyHooks, backend_client
 from rtserver.web.api import Api
-from rtserver.web.api_http import ApiAccess, ApiResource
-from rtserver.web.endpoints import Surroundings
+from rtserver.web.api_http import ApiAccess, ApiKey, Calls, Text, api_endpoints
+from rtserver.web.endpoints import EndpointsResource, Giver, Surroundings
 from rtserver.web.ops import Live, Metrics, NodeCollector, Ready
 from rtserver.web.pages import demo_pages
 from rtserver.web.site import Paths, RtSite, SiteLimits
@@ -111,16 +113,12 @@ def build(reactor: Any, config: Config, log: Log, apps: Sequence[App] = ()) -> S
     entrance = Entrance(config.client, reactor.seconds, lambda: node.unready)
     paths = connection_paths(reactor, config, node, cluster, drain, entrance)
     applications.attach(node, cluster)
-    around = Surroundings(reactor, log, applications.threads.run, entrance.allows, applications.givers(env))
-    endpoints = applications.endpoints((), around)
-    inner = operator_paths(config, node, cluster, entrance, drain, log)
-    sites = [
-        (address, site(reactor, config, {**paths, **({} if config.http_server.internal else inner)}, endpoints))
-        for address in config.listen
-    ]
-    sites += [(address, site(reactor, config, inner, endpoints)) for address in config.http_server.internal]
+    inner = operator_paths(config, node, entrance, drain)
+    own, around = server_endpoints(reactor, config, node, cluster, entrance, applications)
+    sites = ports(reactor, config, (paths, inner), (applications.endpoints, own, around))
     server = Server(reactor, node, cluster, drain, sites)
     server.shutdown_timeout = config.shutdown.timeout
+    server.connections = lambda: entrance.open
     server.json_log = config.log.format == "json"
     server.also_start.append(applications.threads.start)
     server.also_stop.append(applications.stop)
@@ -200,13 +198,43 @@ def websocket_options(config: Config, section: Any) -> WebSocketOptions:
     )
 
 
-def operator_paths(
-    config: Config, node: Node, cluster: Cluster, entrance: Entrance, drain: Drain, log: Log
-) -> dict[str, IResource]:
-    """The API, health and metrics: on the public ports unless there are internal ones."""
+def server_endpoints(
+    reactor: Any, config: Config, node: Node, cluster: Cluster, entrance: Entrance, applications: Applications
+) -> tuple[list[Endpoint], Surroundings]:
+    """The server's own typed endpoints, and what they and the applications' ones share."""
     access = ApiAccess(config.http_api.key, config.http_api.insecure, config.http_api.error_mode)
-    api = ApiResource(Api(node, cluster), access, log)
-    paths: dict[str, IResource] = {"/api": api, "/api/*": api, "/livez": Live(), "/readyz": Ready(node)}
+    givers: dict[type[Given], Giver] = {
+        **applications.givers(node.env),
+        ApiKey: access.admit,
+        Text: lambda incoming: Text(incoming.body),
+    }
+    around = Surroundings(reactor, node.log, applications.threads.run, entrance.allows, givers)
+    return api_endpoints(Calls(Api(node, cluster), access, node.log)), around
+
+
+def ports(
+    reactor: Any,
+    config: Config,
+    paths: tuple[dict[str, IResource], dict[str, IResource]],
+    endpoints: tuple[Callable[..., EndpointsResource], list[Endpoint], Surroundings],
+) -> list[tuple[str, RtSite]]:
+    """What is served where: with internal addresses, the operator's paths and the API are served there and not in public."""
+    public, inner = paths
+    make, own, around = endpoints
+    if not config.http_server.internal:
+        everything = site(reactor, config, {**public, **inner}, make(own, around))
+        return [(address, everything) for address in config.listen]
+    outside = site(reactor, config, public, make((), around))
+    inside = site(reactor, config, inner, make(own, around))
+    return [
+        *((address, outside) for address in config.listen),
+        *((address, inside) for address in config.http_server.internal),
+    ]
+
+
+def operator_paths(config: Config, node: Node, entrance: Entrance, drain: Drain) -> dict[str, IResource]:
+    """Health and metrics."""
+    paths: dict[str, IResource] = {"/livez": Live(), "/readyz": Ready(node)}
     if config.health.enabled:
         paths[config.health.handler_prefix] = Live()
     if config.prometheus.enabled:

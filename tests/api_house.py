@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from rtserver.app.routes import Routes
 from rtserver.cluster import Cluster
 from rtserver.web.api import Api
-from rtserver.web.api_http import ApiAccess, ApiResource
+from rtserver.web.api_http import ApiAccess, ApiKey, Calls, Text, api_endpoints
+from rtserver.web.endpoints import EndpointsResource, Surroundings
 from tests.fakes import World
 from tests.line import Answer, Line, Port
+
+
+async def no_threads(function: Any, values: dict[str, Any]) -> Any:
+    raise AssertionError("the API has no plain functions")
 
 
 class ApiHouse:
@@ -18,7 +24,10 @@ class ApiHouse:
     def __init__(self, access: ApiAccess | None = None, world: World | None = None) -> None:
         self.world = world or World()
         self.cluster = Cluster(self.world.node, "here")
-        resource = ApiResource(Api(self.world.node, self.cluster), access or ApiAccess(insecure=True), self.world.log)
+        calls = Calls(Api(self.world.node, self.cluster), access or ApiAccess(insecure=True), self.world.log)
+        givers = {ApiKey: calls.access.admit, Text: lambda incoming: Text(incoming.body)}
+        around = Surroundings(self.world.clock, self.world.log, no_threads, lambda origin: False, givers)
+        resource = EndpointsResource(Routes(api_endpoints(calls)), around)
         self.port = Port(self.world.clock, {"/api": resource, "/api/*": resource})
 
     def raw(self, method: str, body: bytes, headers: dict[str, Any] | None = None) -> Answer:

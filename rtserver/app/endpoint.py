@@ -70,10 +70,12 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """``body_size`` in bytes, ``seconds`` until the work is given up (504)."""
+    """``body_size`` in bytes, ``seconds`` until the work is given up (504). Without ``checks_type`` a JSON body may come under
+    any Content-Type, as ``curl -d`` sends it."""
 
     body_size: int = 1_048_576
     seconds: float = 30.0
+    checks_type: bool = True
 
 
 class Endpoint:

@@ -106,6 +106,8 @@ class StructShape:
             raise NotText(str(error)) from None
 
     def dump(self, value: Any) -> bytes:
+        if type(value) is self.annotation:
+            return msgspec.json.encode(value)
         try:
             return msgspec.json.encode(msgspec.convert(value, self.annotation, from_attributes=True))
         except (msgspec.ValidationError, TypeError) as error:

@@ -274,7 +274,9 @@ class Api:
 
     async def refresh(self, body: RefreshBody) -> Empty:
         target = Target(body.user, body.client, body.session)
-        await self._cluster.refresh(RefreshUser(self._cluster.id, target, body.expired, body.expire_at, bytes(body.info)))
+        await self._cluster.refresh(
+            RefreshUser(self._cluster.id, target, body.expired, body.expire_at, bytes(body.info))
+        )
         return Empty()
 
     async def presence(self, body: ChannelBody) -> Presence:

@@ -185,9 +185,19 @@ def _unfit_body(request: Request, endpoint: Endpoint, incoming: TwistedIncoming)
     kind = (request.getHeader("content-type") or JSON).partition(";")[0].strip().lower()
     if len(incoming.body) > endpoint.limits.body_size:
         return _refusal(413, f"the body is larger than {endpoint.limits.body_size} bytes")
-    if incoming.body and kind != JSON and not kind.endswith("+json"):
+    if not is_utf8(incoming.body):
+        return _refusal(400, "The body is not UTF-8")
+    if incoming.body and endpoint.limits.checks_type and kind != JSON and not kind.endswith("+json"):
         return _refusal(415, f"send the body as {JSON}")
     return None
+
+
+def is_utf8(body: bytes) -> bool:
+    """The decoders look into the texts that they need only; payloads go on as they are."""
+    try:
+        return body.isascii() or bool(body.decode())
+    except UnicodeDecodeError:
+        return False
 
 
 def _refusal(status: int, detail: Any, headers: Mapping[str, str] | None = None) -> Response:
@@ -195,7 +205,9 @@ def _refusal(status: int, detail: Any, headers: Mapping[str, str] | None = None)
 
 
 def _send(request: Request, response: Response) -> None:
-    """One write with its length; a HEAD request gets the head alone."""
+    """One write with its length; a HEAD request gets the head alone, and a client that has left nothing."""
+    if request.channel is None:
+        return
     request.setResponseCode(response.status)
     headers = request.responseHeaders
     for name, value in response.headers.items():

@@ -65,9 +65,11 @@ def test_a_key_may_have_any_characters():
         {"Authorization": b"apikey \xff\xfe"},
     ],
 )
-def test_a_wrong_or_missing_key_is_401_without_words(headers):
-    answer = ApiHouse(ApiAccess(key="secret")).post("info", {}, headers=headers)
-    assert answer.status == 401 and answer.body == b""
+def test_a_wrong_or_missing_key_is_401_before_anything_is_said_of_the_body(headers):
+    answer = ApiHouse(ApiAccess(key="secret")).post("publish", {"channel": 1}, headers=headers)
+    assert answer.status == 401 and answer.json == {
+        "detail": "The API key is missing or wrong: send it as X-API-Key"
+    }
 
 
 @pytest.mark.parametrize("headers", [{}, {"X-API-Key": ""}, {"X-API-Key": "anything"}])
@@ -86,10 +88,10 @@ def test_the_key_is_not_shown():
 # Requests
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "OPTIONS"])
+@pytest.mark.parametrize("method", ["GET", "PUT"])
 def test_only_post_is_taken(house, method):
     answer = house.port.ask(method, "/api/info")
-    assert answer.status == 405 and answer.header("allow") == "POST"
+    assert answer.status == 405 and answer.header("allow") == "POST, OPTIONS"
 
 
 @pytest.mark.parametrize("method", ["connections", "map_publish", "Publish", "publish/x", "_one"])
@@ -99,11 +101,20 @@ def test_a_method_that_is_not_there_is_404(house, method):
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"[]", b"null", b'{"channel":1}', b'{"channel":"a","data":"\xff"}', b'{"channel":"\xff"}', b"\x00"],
+    [b"{", b'{"channel":"a","data":"\xff"}', b'{"channel":"\xff"}', b"\x00"],
 )
-def test_a_body_that_cannot_be_read_is_400(house, body):
+def test_a_body_that_is_no_json_is_400(house, body):
     answer = house.raw("publish", body)
-    assert answer.status == 400 and answer.text.startswith("Bad Request")
+    assert answer.status == 400 and answer.json["detail"].startswith("The body is not")
+
+
+@pytest.mark.parametrize(
+    ("body", "location"),
+    [(b"", ["body"]), (b"[]", ["body"]), (b"null", ["body"]), (b'{"channel":1}', ["body", "channel"])],
+)
+def test_a_body_of_another_shape_is_422_with_the_place(house, body, location):
+    answer = house.raw("publish", body)
+    assert answer.status == 422 and answer.json["detail"][0]["loc"] == location
 
 
 def test_a_body_that_nests_too_deep_is_400(house):
@@ -177,7 +188,7 @@ def test_an_unforeseen_failure_is_error_100_without_details_and_logged():
     house.world.broker.publish = fail
     answer = house.post("publish", {"channel": "a", "data": 1})
     assert answer.json == {"error": {"code": 100, "message": "internal server error", "temporary": True}}
-    assert house.world.log.texts("error") == ["an API request failed"]
+    assert house.world.log.texts("error") == ["API publish failed"]
 
 
 class Waiting:
@@ -277,12 +288,15 @@ def test_a_batch_may_be_empty_but_not_too_long(house):
     assert house.post("batch", {"commands": []}).json == {"replies": []}
     assert house.post("batch", {"commands": [{}] * BATCH_LIMIT}).status == 200
     answer = house.post("batch", {"commands": [{}] * (BATCH_LIMIT + 1)})
-    assert answer.status == 400 and str(BATCH_LIMIT) in answer.text
+    assert answer.status == 422 and str(BATCH_LIMIT) in answer.text
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"commands":{}}', b'{"commands":[{"\xff":{}}]}'])
-def test_a_batch_that_cannot_be_read_is_400(house, body):
-    assert house.raw("batch", body).status == 400
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b"", 422), (b"{", 400), (b"[]", 422), (b'{"commands":{}}', 422), (b'{"commands":[{"\xff":{}}]}', 400)],
+)
+def test_a_batch_that_cannot_be_read_is_refused(house, body, status):
+    assert house.raw("batch", body).status == status
 
 
 # The old endpoint
