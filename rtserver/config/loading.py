@@ -63,8 +63,11 @@ def load(text: str | None, environ: Mapping[str, str], overrides: Mapping[str, o
 
 
 def touched(keys: Iterable[str], broken: Iterable[str]) -> bool:
-    """Whether a rule looks at a key that is wrong by itself, or stands in a section that is: it would judge a default."""
-    return any(key == each or key.startswith(f"{each}.") for key in keys for each in broken)
+    """Whether a rule looks at a key that is wrong by itself, has a wrong item, or stands in a section that is wrong: it would
+    judge a default."""
+    return any(
+        key == each or key.startswith(f"{each}.") or each.startswith(f"{key}[") for key in keys for each in broken
+    )
 
 
 def parse(text: str) -> dict[str, Any]:

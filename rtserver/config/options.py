@@ -194,6 +194,20 @@ class LogOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class AppOptions:
+    """An application that runs in the server. ``module``: "package.module:attribute" of its ``rtserver.App``."""
+
+    module: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DocsOptions:
+    """The documents and pages that are made of the typed declarations: ``/docs``, ``/openapi.json`` and their siblings."""
+
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything that is configured. ``listen`` and ``http_server.internal`` are Twisted endpoint strings."""
 
@@ -204,6 +218,8 @@ class Config:
     channel: ChannelSection = field(default_factory=ChannelSection)
     rpc: RpcSection = field(default_factory=RpcSection)
     proxies: dict[str, ProxyOptions] = field(default_factory=dict)
+    apps: tuple[AppOptions, ...] = ()
+    docs: DocsOptions = field(default_factory=DocsOptions)
     http_api: HTTPApiOptions = field(default_factory=HTTPApiOptions)
     websocket: WebSocketOptions = field(default_factory=WebSocketOptions)
     http_stream: HTTPStreamOptions = field(default_factory=HTTPStreamOptions)
