@@ -68,7 +68,7 @@ class RtServer:
         self.settings = merged({"listen": [LOOPBACK.format(port=port)], "state_dir": str(place)}, BASE)
         self.settings = merged(self.settings, settings or {})
         self.log_file = place / "server.log"
-        self.seen = 0
+        self.seen = self._started_at = 0
         self.process = None
         self.exit_code = None
 
@@ -80,6 +80,7 @@ class RtServer:
         twistd = Path(sysconfig.get_path("scripts")) / "twistd"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RTSERVER_")}
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), environment.get("PYTHONPATH"))))
+        self._started_at = len(self.log)
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, str(twistd), "-n", "--pidfile=", "rtserver", "--config", str(config)],
@@ -148,8 +149,7 @@ class RtServer:
     @property
     def ports(self):
         """Ports in the order of ``listen``, as the latest start told them."""
-        latest = self.log.rpartition("starting up.")[2]
-        return [int(port) for port in LISTENING.findall(latest)]
+        return [int(port) for port in LISTENING.findall(self.log[self._started_at :])]
 
     def check_log(self):
         found = [
