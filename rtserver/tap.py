@@ -82,6 +82,11 @@ class Options(usage.Options):
         self.overrides[key] = value
 
     def postOptions(self) -> None:
+        self._configure()
+        for each in self.configured.config.apps:
+            self.opt_app(each.module)
+
+    def _configure(self) -> None:
         try:
             text = None if self["config"] is None else Path(self["config"]).read_text("utf-8")
             self.configured = complete(load(text, os.environ, self.overrides))
