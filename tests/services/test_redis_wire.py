@@ -136,7 +136,7 @@ def test_after_an_unsubscription_late_messages_are_dropped() -> None:
     assert wired.redis.connection.asked[-1] == (b"UNSUBSCRIBE", b"a")
 
 
-def test_a_sink_that_fails_does_not_stop_the_others() -> None:
+def test_a_sink_that_fails_does_not_stop_the_others(logged_failures: list[dict[str, object]]) -> None:
     wired = Wired()
     done = Deferred.fromCoroutine(wired.subscriber.subscribe({b"bad": lambda payload: {}[payload]}))
     wired.redis.turn()
@@ -144,6 +144,8 @@ def test_a_sink_that_fails_does_not_stop_the_others() -> None:
     wired.subscribed("good")
     wired.redis.connection.send(array(b"message", b"bad", b"x") + array(b"message", b"good", b"y"))
     assert wired.heard == [("good", b"y")] and wired.redis.connection.open
+    assert len(logged_failures) == 1
+    logged_failures.clear()
 
 
 def test_every_new_connection_gets_all_subscriptions_and_then_the_gap_is_told() -> None:

@@ -217,7 +217,7 @@ def test_only_http_1_1_is_offered_in_tls():
     assert House().port.site.acceptableProtocols() == [b"http/1.1"]
 
 
-def test_a_resource_that_fails_shows_no_traceback():
+def test_a_resource_that_fails_shows_no_traceback(logged_failures):
     class Broken(Resource):
         isLeaf = True
 
@@ -226,3 +226,4 @@ def test_a_resource_that_fails_shows_no_traceback():
 
     answer = Port(Clock(), {"/x": Broken()}).ask("GET", "/x")
     assert answer.status == 500 and b"secret" not in answer.body and b"Traceback" not in answer.body
+    logged_failures.clear()
