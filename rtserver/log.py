@@ -51,7 +51,7 @@ class JSONLines:
             "ns": event.get("log_namespace", ""),
             "msg": event["text"] if "text" in event else formatEvent(event),
         }
-        line.update(event.get("fields", {}))
+        line = {**line, **event.get("fields", {}), **line}
         failure = event.get("log_failure")
         if failure is not None:
             line["exc"] = failure.getTraceback()

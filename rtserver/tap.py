@@ -118,7 +118,7 @@ def build(reactor: Any, config: Config, log: Log, apps: Sequence[App] = ()) -> S
     entrance = Entrance(config.client, reactor.seconds, lambda: node.unready)
     paths = connection_paths(reactor, config, node, cluster, drain, entrance)
     applications.attach(node, cluster)
-    inner = operator_paths(config, node, entrance, drain)
+    inner = operator_paths(config, node, cluster, entrance, drain)
     own, around = server_endpoints(reactor, config, node, cluster, entrance, applications)
     sites = ports(reactor, config, (paths, inner), (applications.endpoints, own, around))
     server = Server(reactor, node, cluster, drain, sites)
@@ -237,24 +237,26 @@ def ports(
     ]
 
 
-def operator_paths(config: Config, node: Node, entrance: Entrance, drain: Drain) -> dict[str, IResource]:
+def operator_paths(
+    config: Config, node: Node, cluster: Cluster, entrance: Entrance, drain: Drain
+) -> dict[str, IResource]:
     """Health and metrics."""
     paths: dict[str, IResource] = {"/livez": Live(), "/readyz": Ready(node)}
     if config.health.enabled:
         paths[config.health.handler_prefix] = Live()
     if config.prometheus.enabled:
-        paths[config.prometheus.handler_prefix] = Metrics(NodeCollector(node, gauges(node, entrance, drain)))
+        paths[config.prometheus.handler_prefix] = Metrics(NodeCollector(node, gauges(node, cluster, entrance, drain)))
     if config.demo.enabled:
         paths.update(demo_pages())
     return paths
 
 
-def gauges(node: Node, entrance: Entrance, drain: Drain) -> dict[str, Any]:
+def gauges(node: Node, cluster: Cluster, entrance: Entrance, drain: Drain) -> dict[str, Any]:
     return {
         "connections": ("Open client connections.", lambda: entrance.open),
         "clients": ("Connected clients.", lambda: len(node.sessions)),
         "users": ("Distinct users with a connection here.", lambda: len(node.users)),
-        "channels": ("Channels with subscribers here.", lambda: len(node.hub.channels)),
+        "channels": ("Channels with subscribers here.", lambda: cluster.info().num_channels),
         "slow_connections": ("Connections whose socket does not take everything.", lambda: len(drain)),
         "ready": ("1 when new clients may come.", lambda: 0 if node.unready else 1),
         "probe_seconds": ("Round trip of the last probe through the broker.", lambda: node.probe.round_trip),

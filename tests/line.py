@@ -12,6 +12,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
+from twisted.web.server import Site
 
 from rtserver.web.site import Paths, RtSite, SiteLimits
 
@@ -131,11 +132,13 @@ def head(method: str, path: str, headers: dict[str, str | bytes], version: str =
 
 
 class Port:
-    """Serves a table of paths to lines."""
+    """Serves a table of paths, or a whole site, to lines."""
 
-    def __init__(self, clock: Clock, table: dict[str, Any], limits: SiteLimits | None = None) -> None:
+    def __init__(
+        self, clock: Clock, table: dict[str, Any], limits: SiteLimits | None = None, site: Site | None = None
+    ) -> None:
         self.clock = clock
-        self.site = RtSite(Paths(table), clock, limits or SiteLimits())
+        self.site = site or RtSite(Paths(table), clock, limits or SiteLimits())
 
     def connect(self) -> Line:
         line = Line(self.clock)
