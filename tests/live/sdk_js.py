@@ -108,6 +108,7 @@ class JSClient(Client):
         get_token = options.pop("get_token", None)
         path = options.pop("path", f"/connection/{transport}")
         base = options.pop("base", None) or f"127.0.0.1:{server.port}"
+        emulation_base = options.pop("emulation_base", base)
         if protobuf and "data" in options:
             options["data"] = written(options["data"])
         node.clients[name] = self
@@ -115,7 +116,7 @@ class JSClient(Client):
             do="open",
             client=name,
             endpoint=f"{scheme}://{base}{path}",
-            emulation=f"{scheme.replace('ws', 'http')}://{base}/emulation",
+            emulation=f"{scheme.replace('ws', 'http')}://{emulation_base}/emulation",
             transport=transport,
             protobuf=protobuf,
             options=options,
