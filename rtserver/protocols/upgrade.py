@@ -54,6 +54,7 @@ def _hand_over(request: Request, connection: Connection) -> None:
     channel = request.channel
     channel.setTimeout(None)
     transport, channel.transport = channel.transport, None
+    channel.rawDataReceived = connection.dataReceived  # what came in one packet with the handshake
     transport.unregisterProducer()
     if isinstance(transport, ProtocolWrapper):
         transport.wrappedProtocol = connection

@@ -11,8 +11,8 @@ from rtserver.core.wire import FramedWire
 from rtserver.protocols import load
 from rtserver.protocols.varint import delimited
 
-TEXT, BINARY = 0x81, 0x82
-"""First bytes of a final, uncompressed data frame (RFC 6455 section 5.2)."""
+TEXT, BINARY, PONG = 0x81, 0x82, 0x8A
+"""First bytes of a final, uncompressed frame (RFC 6455 section 5.2)."""
 
 COMPRESSED = 0x40
 """RSV1: the message is deflated (RFC 7692 section 6)."""

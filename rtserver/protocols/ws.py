@@ -21,7 +21,7 @@ from rtserver.core.ports import Handshake
 from rtserver.core.session import Session, State
 from rtserver.core.wire import FramedWire
 from rtserver.protocols.outbound import Drain, EagerWriter
-from rtserver.protocols.wires import WINDOW_BITS, deflated_wire, wire
+from rtserver.protocols.wires import PONG, WINDOW_BITS, deflated_wire, websocket_frame, wire
 
 CLOSE_TIMEOUT = 5
 """Seconds that a client has to answer a close frame, or to read the error that its connect was refused with."""
@@ -48,6 +48,7 @@ class Connection(WebSocketServerProtocol):  # type: ignore[misc]
     factory: ConnectionFactory
     writer: EagerWriter | None = None
     _finishing: IDelayedCall | None = None
+    _leaving: IDelayedCall | None = None
 
     # What subclasses say
 
@@ -70,6 +71,7 @@ class Connection(WebSocketServerProtocol):  # type: ignore[misc]
             self._abort()
         elif self.state == self.STATE_OPEN:
             self.sendClose(reason.code, reason.reason)
+            self.resume()
         elif self.state == self.STATE_CONNECTING:
             self._abort()
 
@@ -106,17 +108,25 @@ class Connection(WebSocketServerProtocol):  # type: ignore[misc]
         self.opened()
 
     def sendCloseFrame(self, *args: Any, **named: Any) -> None:
-        """No data frame may follow a close frame (RFC 6455 section 5.5.1)."""
+        """No data frame may follow a close frame (RFC 6455 section 5.5.1). A client that has answered ours, or whose own we
+        answer, may still not take what waits for it; nobody else watches over that any more."""
         if self.writer is not None:
             self.writer.stop()
         super().sendCloseFrame(*args, **named)
+        if self._leaving is None:
+            self._leaving = self.factory.clock.callLater(2 * CLOSE_TIMEOUT, self.transport.abortConnection)
+
+    def onPing(self, payload: bytes) -> None:
+        """Through the writer, whose queue is bounded: Autobahn's own pongs would wait without limit."""
+        self.write(websocket_frame(PONG, payload))
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         self.received(payload)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
-        if self._finishing is not None and self._finishing.active():
-            self._finishing.cancel()
+        for timer in (self._finishing, self._leaving):
+            if timer is not None and timer.active():
+                timer.cancel()
         if self.writer is not None:
             self.writer.stop()
         self.closed()

@@ -16,7 +16,7 @@ from rtserver.protocols.upgrade import UpgradeResource
 from rtserver.protocols.ws import Connection, ConnectionFactory, WebSocketOptions
 from rtserver.web.site import SiteLimits
 from tests.fakes import World
-from tests.line import Port, parse
+from tests.line import Port, head, parse
 from tests.ws_client import KEY, WSHouse, upgrade_headers
 
 
@@ -115,6 +115,15 @@ def test_several_values_of_a_header_reach_the_handshake_as_one(house):
     )
     answer = parse(line.take())
     assert answer.status == 101 and answer.header("sec-websocket-protocol") == "centrifuge-json"
+
+
+def test_a_first_frame_in_the_same_packet_as_the_handshake_is_read(house):
+    line = house.port.connect()
+    frame = b"\x81\x95\x00\x00\x00\x00" + b'{"id":1,"connect":{}}'
+    line.send(head("GET", "/ws", upgrade_headers()) + frame[:10])
+    assert parse(line.take()).status == 101
+    line.send(frame[10:])
+    assert b'{"id":1,"connect":' in line.take()
 
 
 # Every connection that entered leaves once
