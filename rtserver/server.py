@@ -30,6 +30,9 @@ POSITION_INTERVAL = 10.0
 START_RETRY = 2.0
 """Seconds between two attempts to reach the broker at start."""
 
+BACKLOG = 4096
+"""Connections that may wait to be accepted, as far as the kernel allows (net.core.somaxconn)."""
+
 CLOSE_INTERVAL = 0.1
 CLOSE_BATCH = 50
 """A shutdown closes at least so many clients per interval, and as many more as it takes to be done in time: they come
@@ -91,7 +94,7 @@ class Server(Service):
     async def _start(self) -> None:
         """Listen first, so that health is answered; clients are let in when the broker is there."""
         for address, site in self._sites:
-            port = await serverFromString(self._reactor, address).listen(site)
+            port = await serverFromString(self._reactor, with_backlog(address)).listen(site)
             self._ports.append(port)
             self._log("info", f"listening on {port.getHost()}")
         _end_at_once_on_second_signal(self._reactor, self.end_process)
@@ -167,6 +170,12 @@ class Server(Service):
             await deferLater(self._reactor, CLOSE_INTERVAL)
         while self.connections() and self._reactor.seconds() < until:
             await deferLater(self._reactor, CLOSE_INTERVAL)
+
+
+def with_backlog(address: str) -> str:
+    """An endpoint string with a longer queue of connections than Twisted's 50: clients come back together."""
+    kind = address.partition(":")[0]
+    return f"{address}:backlog={BACKLOG}" if kind in ("tcp", "ssl", "unix") and "backlog=" not in address else address
 
 
 async def _awaited(work: Callable[[], Any]) -> None:

@@ -321,3 +321,19 @@ def test_a_stop_before_the_broker_was_reached_ends_the_attempts(house):
     assert house.stopped == [None] and house.world.log.texts("critical") == []
     house.pass_time(10)
     assert len(house.world.log.texts("error")) == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "used"),
+    [
+        ("tcp:8000", "tcp:8000:backlog=4096"),
+        ("tcp:8000:interface=127.0.0.1", "tcp:8000:interface=127.0.0.1:backlog=4096"),
+        ("unix:/run/x.sock:mode=660", "unix:/run/x.sock:mode=660:backlog=4096"),
+        ("tcp:8000:backlog=10", "tcp:8000:backlog=10"),
+        ("systemd:domain=INET:name=web", "systemd:domain=INET:name=web"),
+    ],
+)
+def test_a_port_has_a_long_queue_unless_the_address_says_otherwise(address, used):
+    from rtserver.server import with_backlog
+
+    assert with_backlog(address) == used
