@@ -25,7 +25,8 @@ HERE = "127.0.0.1:8000"
 
 PROTOCOL = """Realtime clients speak the Centrifuge client protocol: open a WebSocket with the subprotocol \
 `centrifuge-json` and send one command in each line of a text frame. Any SDK of that protocol does it for you. \
-What is refused comes back as `{"error": {"code", "message", "temporary"}}`."""
+What is refused comes back as `{"error": {"code", "message", "temporary"}}`. Operations are told from the side of the server: \
+what it receives, clients send."""
 
 TOKEN = {
     "type": "http",
@@ -311,8 +312,8 @@ def draft7(schema: Any) -> Any:
     if "discriminator" in made:
         made["discriminator"] = made["discriminator"]["propertyName"]
     if "prefixItems" in made:
-        more = made.pop("items", True)
-        made |= {"items": made.pop("prefixItems"), "additionalItems": more}
+        more = {"additionalItems": made["items"]} if "items" in made else {}
+        made |= {"items": made.pop("prefixItems"), **more}
     return made
 
 

@@ -18,23 +18,42 @@ from rtserver.app.schemas import IN, OUT, Mode, Schema, Schemas, distinct, plain
 from rtserver.app.shapes import Shape, shape
 
 OPENAPI = "3.1.0"
-BEARER = "bearer"
+SIGN_IN = (
+    "bearer",
+    {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "The connection token that realtime clients connect with.",
+    },
+)
+"""Name and scheme of what proves a ``User``; other kinds of givens have their own as ``security``."""
+
 METHODS = frozenset({"GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"})
 """The methods that the format has words for."""
 
 
-class ValidationError(BaseModel):
-    """One mistake in what was sent."""
+MISTAKEN = {
+    "detail": [
+        {"loc": ["query", "limit"], "msg": "Input should be a valid integer", "type": "int_type", "input": "many"}
+    ]
+}
 
-    model_config = ConfigDict(extra="allow")
+
+class ValidationError(BaseModel):
+    """One mistake in what was sent: where, why, and what stood there. ``ctx``: the limits that it broke."""
+
     loc: list[str | int]
     msg: str
     type: str
     input: Any = None
+    ctx: dict[str, Any] | None = None
 
 
 class HTTPValidationError(BaseModel):
     """Every mistake in what was sent."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [MISTAKEN]})
 
     detail: list[ValidationError]
 
@@ -48,9 +67,13 @@ class HTTPError(BaseModel):
 
 ERRORS: Mapping[int, tuple[str, type[BaseModel], Callable[[Endpoint], bool]]] = {
     400: ("The body is not JSON", HTTPError, lambda endpoint: endpoint.takes_body),
-    401: ("Not authenticated", HTTPError, lambda endpoint: bool(_users(endpoint))),
+    401: ("Not authenticated", HTTPError, lambda endpoint: bool(_secured(endpoint))),
     413: ("The body is too large", HTTPError, lambda endpoint: endpoint.takes_body),
-    415: ("The body is not sent as JSON", HTTPError, lambda endpoint: endpoint.takes_body),
+    415: (
+        "The body is not sent as JSON",
+        HTTPError,
+        lambda endpoint: endpoint.takes_body and endpoint.limits.checks_type,
+    ),
     422: (
         "What was sent does not fit",
         HTTPValidationError,
@@ -62,16 +85,21 @@ ERRORS: Mapping[int, tuple[str, type[BaseModel], Callable[[Endpoint], bool]]] = 
 """Answers beside the result: status, what it means, its body, and which endpoints give it."""
 
 
-def openapi(apps: Sequence[App], *, title: str, version: str, servers: Sequence[str] = ()) -> dict[str, Any]:
-    """``servers`` are base addresses; without one, it is where the document was fetched from."""
-    described = [(app, each) for app in apps for each in app.endpoints if _is_described(each)]
-    endpoints = [endpoint for _, endpoint in described]
-    errors = [status for status, (_, _, given) in ERRORS.items() if any(given(each) for each in endpoints)]
-    schemas = Schemas(_wanted(endpoints, errors))
+def openapi(
+    apps: Sequence[App], *, title: str, version: str, servers: Sequence[str] = (), endpoints: Sequence[Endpoint] = ()
+) -> dict[str, Any]:
+    """``servers`` are base addresses; without one, it is where the document was fetched from. ``endpoints`` are further
+    ones, which belong to no application."""
+    of_apps = [(app.title if len(apps) > 1 else "", each) for app in apps for each in app.endpoints]
+    described = [
+        (group, each) for group, each in [*of_apps, *(("", each) for each in endpoints)] if _is_described(each)
+    ]
+    shown = [endpoint for _, endpoint in described]
+    errors = [status for status, (_, _, given) in ERRORS.items() if any(given(each) for each in shown)]
+    schemas = Schemas(_wanted(shown, errors))
     paths: dict[str, dict[str, Any]] = {}
     templates = Templates()
-    for (app, endpoint), name in zip(described, operation_ids(endpoints), strict=True):
-        group = (app.title,) if app.title and len(apps) > 1 else ()
+    for (group, endpoint), name in zip(described, operation_ids(shown), strict=True):
         path = templates.find(endpoint.path)
         operation = {"operationId": name, **_words(endpoint, group), **_operation(endpoint, schemas, path)}
         paths.setdefault(path, {}).setdefault(endpoint.method.lower(), operation)
@@ -80,8 +108,8 @@ def openapi(apps: Sequence[App], *, title: str, version: str, servers: Sequence[
         "info": _info(apps, title, version),
         **({"servers": [{"url": url} for url in servers]} if servers else {}),
         "paths": paths,
-        "components": _components(schemas, errors, any(_users(each) for each in endpoints)),
-        **_tags(apps),
+        "components": _components(schemas, errors, shown),
+        **_tags(apps, {group for group, _ in described}),
     }
 
 
@@ -106,28 +134,27 @@ def _info(apps: Sequence[App], title: str, version: str) -> dict[str, Any]:
     return {"title": title, "version": version, **({"description": text} if text else {})}
 
 
-def _tags(apps: Sequence[App]) -> dict[str, Any]:
+def _tags(apps: Sequence[App], groups: set[str]) -> dict[str, Any]:
     """One group for each application, where there are several."""
-    if len(apps) < 2:
-        return {}
-    texts = {app.title: app.description for app in apps if app.title and app.endpoints}
-    return {"tags": [{"name": title, **({"description": text} if text else {})} for title, text in texts.items()]}
+    texts = {app.title: app.description for app in apps if app.title in groups and app.title}
+    tags = [{"name": title, **({"description": text} if text else {})} for title, text in texts.items()]
+    return {"tags": tags} if tags else {}
 
 
-def _components(schemas: Schemas, errors: Sequence[int], signs_in: bool) -> dict[str, Any]:
+def _components(schemas: Schemas, errors: Sequence[int], endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     components: dict[str, Any] = {"schemas": schemas.components}
     if errors:
         components["responses"] = {str(status): _error(status, schemas) for status in errors}
-    if signs_in:
-        text = "The connection token that realtime clients connect with."
-        scheme = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": text}
-        components["securitySchemes"] = {BEARER: scheme}
+    schemes = {name: scheme for endpoint in endpoints for name, scheme, _ in _secured(endpoint)}
+    if schemes:
+        components["securitySchemes"] = schemes
     return components
 
 
 def _error(status: int, schemas: Schemas) -> dict[str, Any]:
     text, model, _ = ERRORS[status]
-    return {"description": text, "content": {JSON: {"schema": schemas.of(shape(model), OUT)}}}
+    example = {"example": {"detail": text}} if model is HTTPError else {}
+    return {"description": text, "content": {JSON: {"schema": schemas.of(shape(model), OUT), **example}}}
 
 
 def operation_ids(endpoints: Sequence[Endpoint]) -> list[str]:
@@ -173,10 +200,10 @@ class Templates:
 # One endpoint
 
 
-def _words(endpoint: Endpoint, group: tuple[str, ...]) -> dict[str, Any]:
+def _words(endpoint: Endpoint, group: str) -> dict[str, Any]:
     said = endpoint.description
     words = {
-        "tags": list(said.tags or group),
+        "tags": list(said.tags) or ([group] if group else []),
         "summary": said.summary or _name(endpoint).replace("_", " ").capitalize(),
         "description": said.text,
         "deprecated": said.deprecated,
@@ -193,9 +220,11 @@ def _operation(endpoint: Endpoint, schemas: Schemas, path: str) -> dict[str, Any
     if endpoint.takes_body:
         operation["requestBody"] = _body(endpoint, schemas)
     operation["responses"] = _responses(endpoint, schemas)
-    users = _users(endpoint)
-    if users:
-        operation["security"] = [{BEARER: []}, *([] if "required" in users else [{}])]
+    secured = _secured(endpoint)
+    if secured:
+        needed: dict[str, list[str]] = {name: [] for name, _, is_optional in secured if not is_optional}
+        whole: dict[str, list[str]] = {name: [] for name, _, _ in secured}
+        operation["security"] = [whole] if needed == whole else [whole, needed]
     return operation
 
 
@@ -258,7 +287,11 @@ def _phrase(status: int) -> str:
     return HTTPStatus(status).phrase if status in set(HTTPStatus) else str(status)
 
 
-def _users(endpoint: Endpoint) -> set[str]:
-    """Whether the user is wanted, and whether he must be there."""
-    wanted = [each for each in endpoint.signature.all_wanted() if issubclass(each.kind, User)]
-    return {"optional" if each.optional else "required" for each in wanted}
+def _secured(endpoint: Endpoint) -> list[tuple[str, Mapping[str, Any], bool]]:
+    """What proves who calls: name and scheme, and whether one may do without it."""
+    found: list[tuple[str, Mapping[str, Any], bool]] = []
+    for each in endpoint.signature.all_wanted():
+        name, scheme = getattr(each.kind, "security", SIGN_IN if issubclass(each.kind, User) else ("", {}))
+        if name:
+            found.append((name, scheme, each.optional))
+    return found

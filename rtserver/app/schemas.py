@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-import msgspec
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from rtserver.app.parameters import REQUIRED, Parameter
 from rtserver.app.shapes import REF_TEMPLATE, PydanticShape, Shape, StructShape, shape
+from rtserver.app.structs import StructSchemas
 
 Mode = Literal["validation", "serialization"]
 """What is read from clients, or what is sent to them: with defaults and computed fields the two differ."""
@@ -20,8 +20,6 @@ Mode = Literal["validation", "serialization"]
 Schema = dict[str, Any]
 IN: Mode = "validation"
 OUT: Mode = "serialization"
-
-_REF = REF_TEMPLATE.format(model="")
 
 
 class _Lenient(GenerateJsonSchema):
@@ -95,29 +93,6 @@ def plain(value: Any) -> Any:
         return None
 
 
-def renamed(schema: Any, names: dict[str, str]) -> Any:
-    """A schema whose references point to new names."""
-    if isinstance(schema, list):
-        return [renamed(each, names) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    return {
-        key: _reference(value, names) if key in ("$ref", "mapping") else renamed(value, names)
-        for key, value in schema.items()
-    }
-
-
-def _reference(value: Any, names: dict[str, str]) -> Any:
-    """Of ``$ref``, or the table of a discriminator; a property of such a name holds a schema."""
-    if isinstance(value, dict):
-        return {
-            key: _reference(each, names) if isinstance(each, str) else renamed(each, names)
-            for key, each in value.items()
-        }
-    name = value.removeprefix(_REF)
-    return _REF + names[name] if value.startswith(_REF) and name in names else value
-
-
 Found = dict[tuple[int, Mode], Schema]
 
 
@@ -131,18 +106,10 @@ def _of_pydantic(unique: dict[tuple[int, Mode], Shape]) -> tuple[Found, dict[str
     return found, definitions.get("$defs", {})
 
 
-def _of_structs(unique: dict[tuple[int, Mode], Shape], taken: Iterable[str]) -> tuple[Found, dict[str, Schema]]:
+def _of_structs(unique: dict[tuple[int, Mode], Shape], taken: Collection[str]) -> tuple[Found, dict[str, Schema]]:
     wanted = {key: shape for key, shape in unique.items() if isinstance(shape, StructShape)}
-    found, models = msgspec.json.schema_components(
-        [shape.annotation for shape in wanted.values()],
-        schema_hook=lambda kind: {},
-        ref_template=REF_TEMPLATE.replace("model", "name"),
-    )
-    names = {name: f"msgspec__{name}" for name in models if name in set(taken)}
-    return (
-        {key: renamed(schema, names) for key, schema in zip(wanted, found, strict=True)},
-        {names.get(name, name): renamed(schema, names) for name, schema in models.items()},
-    )
+    made = StructSchemas([shape.annotation for shape in wanted.values()], taken, REF_TEMPLATE.format(model=""))
+    return dict(zip(wanted, made.schemas, strict=True)), made.components
 
 
 def _default(value: Any) -> Schema:

@@ -20,6 +20,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 
 from rtserver.app.application import App
 from rtserver.app.asyncapi import asyncapi
+from rtserver.app.endpoint import Endpoint
 from rtserver.app.openapi import openapi
 from rtserver.web.pages import TYPES, Page
 
@@ -67,11 +68,19 @@ class Documents:
     asyncapi: Mapping[str, Any]
 
 
-def documents(apps: Sequence[App], *, title: str, version: str, url: str, servers: Sequence[str] = ()) -> Documents:
+def documents(
+    apps: Sequence[App],
+    *,
+    title: str,
+    version: str,
+    url: str,
+    servers: Sequence[str] = (),
+    endpoints: Sequence[Endpoint] = (),
+) -> Documents:
     """See ``app.openapi`` and ``app.asyncapi``; ``url`` may be the path of the WebSocket alone."""
     return Documents(
         title,
-        openapi(apps, title=title, version=version, servers=servers),
+        openapi(apps, title=title, version=version, servers=servers, endpoints=endpoints),
         asyncapi(apps, title=title, version=version, url=url),
     )
 

@@ -54,6 +54,22 @@ class NewItem(BaseModel):
 class Item(NewItem):
     """Something to buy."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": 7,
+                    "name": "Teapot",
+                    "price": "12.50",
+                    "colour": "blue",
+                    "tags": ["old"],
+                    "added": "2026-01-02T00:00:00",
+                    "slug": "7-teapot",
+                }
+            ]
+        }
+    )
+
     id: int
     added: datetime
 
@@ -82,6 +98,14 @@ class ChatLine(ChatMessage):
 
     user: str
     channel: str
+
+
+class Review(BaseModel):
+    """What a customer thinks, and what others think of that."""
+
+    text: str
+    stars: tuple[int, Literal["of"], int] = (5, "of", 5)
+    replies: list["Review"] = []
 
 
 class Card(BaseModel):
@@ -222,6 +246,12 @@ async def echo(message: ChatMessage) -> ChatMessage:
     For trying out whether the connection works.
     """
     return message
+
+
+@app.rpc("reviews.best")
+async def best_review(payment: Annotated[Card | Cash, Field(discriminator="kind")] | None = None) -> Review | None:
+    """The review that most found useful, if there is one."""
+    return None
 
 
 @app.stream("prices")

@@ -5,6 +5,8 @@
 //   client.connect();
 //   await client.call("publish", { channel: "news", data: { text: "hello" } });
 //
+// `connect` may hold more of the connect command (token, data); `frame(direction, text)` hears every frame, "out" or "in".
+//
 // After a loss it comes back by itself, subscribes again from the last offset and epoch it saw, and tells each
 // subscription what the server had kept for it in the meantime. Times are milliseconds.
 
@@ -14,6 +16,8 @@ export const State = Object.freeze({
   DROPPED: "dropped", // comes back after `detail.wait`
   CLOSED: "closed", // stays away until connect() is called
 });
+
+const FOR_GOOD = 3500; // the first of the codes that clients do not come back after
 
 const FIRST_DELAY = 250;
 const LONGEST_DELAY = 10_000;
@@ -25,7 +29,7 @@ export const delay = (attempt, chance = Math.random) =>
   chance() * Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** attempt);
 
 /** Whether a client may come back after a close code. */
-const comesBack = (code) => code < 3500 || (code >= 4000 && code < 4500) || code >= 5000;
+const comesBack = (code) => code < FOR_GOOD || (code >= 4000 && code < 4500) || code >= 5000;
 
 export class CallError extends Error {
   constructor({ code = 0, message, temporary = false }) {
@@ -40,15 +44,16 @@ const AWAY = new CallError({ code: 2, message: "not connected", temporary: true 
 
 /** One channel: its position in the stream, and whom to tell. Every function of `events` may be left out. */
 class Subscription {
-  constructor(channel, events) {
+  constructor(channel, events, more) {
     this.channel = channel;
     this.events = events;
+    this.more = more;
     this.position = null;
   }
 
   get request() {
     const recover = this.position && { recover: true, ...this.position };
-    return { channel: this.channel, recoverable: true, join_leave: true, ...recover };
+    return { channel: this.channel, recoverable: true, join_leave: true, ...this.more, ...recover };
   }
 
   tell(event, ...args) {
@@ -86,6 +91,8 @@ export class Client {
   session = null; // what the server said when it let us in: client, version, ping
   #url;
   #onState;
+  #onFrame;
+  #connect;
   #socket = null;
   #subscriptions = new Map();
   #waiting = new Map(); // id -> { method, done, timer }
@@ -94,16 +101,24 @@ export class Client {
   #retry;
   #watchdog;
 
-  constructor(url, { state = () => {} } = {}) {
+  constructor(url, { state = () => {}, frame = () => {}, connect = {} } = {}) {
     this.#url = url;
     this.#onState = state;
+    this.#onFrame = frame;
+    this.#connect = connect;
   }
 
-  subscribe(channel, events) {
-    const subscription = new Subscription(channel, events);
+  /** `more` goes into the subscribe command: data, token. */
+  subscribe(channel, events, more = {}) {
+    const subscription = new Subscription(channel, events, more);
     this.#subscriptions.set(channel, subscription);
     if (this.state === State.CONNECTED) this.#send([this.#entry(subscription)]);
     return subscription;
+  }
+
+  unsubscribe(channel) {
+    if (!this.#subscriptions.delete(channel) || this.state !== State.CONNECTED) return;
+    this.#send([this.#command("unsubscribe", { channel }, () => {})]);
   }
 
   connect() {
@@ -122,6 +137,11 @@ export class Client {
     this.#lose("dropped by you", 0, pause);
   }
 
+  /** Leave and stay away. */
+  close() {
+    this.#lose("closed by you", FOR_GOOD);
+  }
+
   /** One command. Rejects with a CallError: refused by the server, not answered in time, or not connected. */
   call(method, params) {
     if (this.state !== State.CONNECTED) return Promise.reject(AWAY);
@@ -133,9 +153,9 @@ export class Client {
 
   /** The first frame carries everything: connect, and every subscription. */
   #greet() {
-    const connect = this.#command("connect", { name: "rt.js" }, (error, session) => {
+    const connect = this.#command("connect", { name: "rt.js", ...this.#connect }, (error, session) => {
       if (error === LOST) return;
-      if (error) return this.#lose(error.message, error.temporary ? 0 : 3500);
+      if (error) return this.#lose(error.message, error.temporary ? 0 : FOR_GOOD);
       this.session = session;
       this.#attempt = 0;
       this.#become(State.CONNECTED);
@@ -163,17 +183,23 @@ export class Client {
   }
 
   #send(commands) {
-    this.#socket.send(commands.map((each) => JSON.stringify(each)).join("\n"));
+    this.#write(this.#socket, commands.map((each) => JSON.stringify(each)).join("\n"));
+  }
+
+  #write(socket, frame) {
+    socket.send(frame);
+    this.#onFrame("out", frame);
   }
 
   #read(socket, frame) {
+    this.#onFrame("in", frame);
     if (this.session) this.#watch(this.session.ping ? this.session.ping * 1000 + PING_GRACE : 0);
     for (const line of frame.trim().split("\n")) {
       if (socket !== this.#socket) return;
       const message = JSON.parse(line);
       if (message.id) this.#answer(message);
       else if (message.push) this.#push(message.push);
-      else if (this.session?.pong) socket.send("{}");
+      else if (this.session?.pong) this.#write(socket, "{}");
     }
   }
 

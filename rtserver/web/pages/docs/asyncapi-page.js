@@ -13,12 +13,12 @@ function named(whole) {
       message["x-parser-unique-object-id"] = name;
       message["x-parser-message-name"] = message.name;
     }
-  return { ...found, "x-parser-spec-parsed": true, "x-parser-api-version": 3, "x-parser-spec-stringified": true };
+  return { ...found, "x-parser-spec-parsed": true, "x-parser-api-version": 3 };
 }
 
 const viewer = document.getElementById("viewer");
 try {
-  const config = { show: { sidebar: true, errors: false }, sidebar: { showOperations: "byDefault" } };
+  const config = { show: { sidebar: true, errors: false }, sidebar: { useChannelAddressAsIdentifier: true } };
   AsyncApiStandalone.render({ schema: named(await load()), config }, viewer);
 } catch (error) {
   viewer.textContent = `The document cannot be shown: ${error.message}`;
