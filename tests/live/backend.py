@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+import time
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -40,6 +41,14 @@ class Backend:
 
     def questions(self, path):
         return [question for of, question, _ in list(self.asked) if of == path]
+
+    def wait(self, path, count=1, seconds=10):
+        """Wait until a path was asked ``count`` times; the first question."""
+        deadline = time.monotonic() + seconds
+        while len(self.questions(path)) < count:
+            assert time.monotonic() < deadline, f"{path} was asked {len(self.questions(path))} times in {seconds} s"
+            time.sleep(0.02)
+        return self.questions(path)[0]
 
     def headers(self, path):
         return [headers for of, _, headers in list(self.asked) if of == path]
@@ -86,3 +95,55 @@ class Backend:
                 """The tests look at ``asked``."""
 
         return Answering
+
+
+BLOCKED = [
+    {"status_code": 404, "to_error": {"code": 1404, "message": "not found"}},
+    {"status_code": 403, "to_disconnect": {"code": 4504, "reason": "blocked"}},
+]
+ALL = {f"{event}_proxy_enabled": True for event in ("subscribe", "publish", "sub_refresh")}
+
+
+def settings(backend):
+    """Of a server that asks this backend about everything."""
+
+    def proxy(path, **more):
+        return {"endpoint": backend.url(path), "timeout": "500ms", **more}
+
+    forwarded = {
+        "http_headers": ["Cookie", "X-Real-IP"],
+        "emulated_headers": ["authorization"],
+        "http": {"static_headers": {"X-Backend-Key": "key-of-the-backend"}},
+        "include_connection_meta": True,
+    }
+    return {
+        "client": {
+            "expired_close_delay": "1s",
+            "proxy": {
+                "connect": proxy("/connect", enabled=True, **forwarded),
+                "refresh": proxy("/refresh", enabled=True, **forwarded),
+            },
+        },
+        "channel": {
+            "proxy": {
+                "subscribe": proxy("/subscribe", http={"status_to_code_transforms": BLOCKED}),
+                "publish": proxy("/publish"),
+                "sub_refresh": proxy("/sub_refresh"),
+            },
+            "namespaces": [
+                {"name": "asked", **ALL, "presence": True, "allow_presence_for_subscriber": True},
+                {
+                    "name": "binary",
+                    **ALL,
+                    **{f"{event}_name": "binary" for event in ("subscribe_proxy", "publish_proxy")},
+                },
+                {"name": "users", **ALL, "allow_user_limited_channels": True},
+            ],
+        },
+        "rpc": {
+            "proxy": proxy("/rpc"),
+            "without_namespace": {"proxy_enabled": True},
+            "namespaces": [{"name": "off"}, {"name": "binary", "proxy_enabled": True, "proxy_name": "binary"}],
+        },
+        "proxies": [{"name": "binary", **proxy("/binary", binary_encoding=True)}],
+    }

@@ -5,62 +5,15 @@ import time
 import pytest
 from centrifuge.exceptions import ClientDisconnectedError
 
-from tests.live.backend import Backend
+from tests.live.backend import Backend, settings
 from tests.live.raw import RawClient
+from tests.live.rtserver_process import RtServer
 from tests.live.sdk import SdkError
 from tests.live.settings import SDKS
 from tests.live.tokens import channel_token, token
 
 every_sdk = pytest.mark.parametrize("sdk", SDKS)
 JS = "js-websocket"
-BLOCKED = [
-    {"status_code": 404, "to_error": {"code": 1404, "message": "not found"}},
-    {"status_code": 403, "to_disconnect": {"code": 4504, "reason": "blocked"}},
-]
-ALL = {f"{event}_proxy_enabled": True for event in ("subscribe", "publish", "sub_refresh")}
-
-
-def settings(backend):
-    def proxy(path, **more):
-        return {"endpoint": backend.url(path), "timeout": "500ms", **more}
-
-    forwarded = {
-        "http_headers": ["Cookie", "X-Real-IP"],
-        "emulated_headers": ["authorization"],
-        "http": {"static_headers": {"X-Backend-Key": "key-of-the-backend"}},
-        "include_connection_meta": True,
-    }
-    return {
-        "client": {
-            "expired_close_delay": "1s",
-            "proxy": {
-                "connect": proxy("/connect", enabled=True, **forwarded),
-                "refresh": proxy("/refresh", enabled=True, **forwarded),
-            },
-        },
-        "channel": {
-            "proxy": {
-                "subscribe": proxy("/subscribe", http={"status_to_code_transforms": BLOCKED}),
-                "publish": proxy("/publish"),
-                "sub_refresh": proxy("/sub_refresh"),
-            },
-            "namespaces": [
-                {"name": "asked", **ALL, "presence": True, "allow_presence_for_subscriber": True},
-                {
-                    "name": "binary",
-                    **ALL,
-                    **{f"{event}_name": "binary" for event in ("subscribe_proxy", "publish_proxy")},
-                },
-                {"name": "users", **ALL, "allow_user_limited_channels": True},
-            ],
-        },
-        "rpc": {
-            "proxy": proxy("/rpc"),
-            "without_namespace": {"proxy_enabled": True},
-            "namespaces": [{"name": "off"}, {"name": "binary", "proxy_enabled": True, "proxy_name": "binary"}],
-        },
-        "proxies": [{"name": "binary", **proxy("/binary", binary_encoding=True)}],
-    }
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +25,6 @@ def running():
 
 @pytest.fixture(scope="module")
 def asking_server(tmp_path_factory, running):
-    from tests.live.rtserver_process import RtServer
-
     server = RtServer(tmp_path_factory.mktemp("asking"), settings(running)).start()
     yield server
     server.stop()
@@ -144,10 +95,7 @@ def test_a_slow_backend_makes_the_sdk_try_again_until_it_answers(sdk, make_clien
     backend.answers["/connect"] = backend.hang
     client = make_client(sdk, server)
     client.connect()
-    deadline = time.monotonic() + 10
-    while len(backend.asked) < 2:
-        assert time.monotonic() < deadline, "the SDK does not come back"
-        time.sleep(0.02)
+    backend.wait("/connect", 2)
     assert client.pending("disconnected") == []
     backend.answers["/connect"] = {"result": {"user": "42"}}
     backend.release()
@@ -201,11 +149,7 @@ def test_the_backend_prolongs_a_connection_and_ends_it(make_client, server, back
     backend.answers["/refresh"] = lambda *_: {"result": {"expire_at": int(time.time()) + 2}}
     client = make_client(JS, server)
     client.open()
-    deadline = time.monotonic() + 10
-    while not backend.questions("/refresh"):
-        assert time.monotonic() < deadline, "nobody asks"
-        time.sleep(0.02)
-    question = backend.questions("/refresh")[0]
+    question = backend.wait("/refresh")
     assert (question["user"], question["meta"]) == ("42", meta)
     backend.answers["/refresh"] = {"result": {"expired": True}}
     assert [client.wait("connecting")["code"] for _ in range(2)] == [0, 3005]
@@ -216,10 +160,7 @@ def test_a_refresh_that_fails_keeps_the_connection(make_client, server, backend)
     backend.answers["/connect"] = lambda *_: {"result": {"user": "42", "expire_at": int(time.time()) + 1}}
     client = make_client(JS, server)
     client.open()
-    deadline = time.monotonic() + 10
-    while not backend.questions("/refresh"):
-        assert time.monotonic() < deadline, "nobody asks"
-        time.sleep(0.02)
+    backend.wait("/refresh")
     backend.answers["/rpc"] = {"result": {"data": 1}}
     assert client.rpc("still there", None) == 1
     assert client.events.count("connecting") == 1
@@ -290,11 +231,7 @@ def test_the_backend_prolongs_a_subscription_and_ends_it(make_client, server, ba
     client = make_client(JS, server)
     client.open()
     client.enter(channel("asked"))
-    deadline = time.monotonic() + 10
-    while not backend.questions("/sub_refresh"):
-        assert time.monotonic() < deadline, "nobody asks"
-        time.sleep(0.02)
-    question = backend.questions("/sub_refresh")[0]
+    question = backend.wait("/sub_refresh")
     assert (question["user"], question["channel"]) == ("42", channel("asked"))
     backend.answers["/sub_refresh"] = {"result": None}
     assert [client.wait("subscribing", channel("asked"))["code"] for _ in range(2)] == [0, 2501]

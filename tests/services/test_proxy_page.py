@@ -27,6 +27,6 @@ def test_every_program_compiles(text):
 
 
 def test_every_answer_is_understood():
-    answers = [json.loads(line) for line in blocks("json")[0].splitlines()]
+    answers = [json.loads(text) for text in blocks("json")]
     assert [list(each)[0] for each in answers] == ["result", "error", "disconnect"]
     assert json.loads(bytes(result_of(json.dumps(answers[0]).encode()))) == {}
