@@ -12,12 +12,18 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request, Site
 
 
+LINGER = 2.0
+"""Seconds that a client has to stop sending a body that was refused. Closed at once, with bytes of it unread, TCP would
+reset the connection and the client could not read why (RFC 9112 section 9.6)."""
+
+
 class BoundedRequest(Request):
     """Refuses bodies above ``max_body`` bytes with 413, chunked ones too, before they are kept."""
 
     max_body = 1_048_576
     _received = 0
     _refused = False
+    _closing: IDelayedCall | None = None
 
     def gotLength(self, length: int | None) -> None:
         if length is not None and length > self.max_body:
@@ -34,11 +40,18 @@ class BoundedRequest(Request):
             super().handleContentChunk(data)
 
     def process(self) -> None:
-        if not self._refused:
+        if self._refused:
+            self.channel.transport.loseConnection()
+        else:
             super().process()
 
+    def connectionLost(self, reason: Failure) -> None:
+        if self._closing is not None and self._closing.active():
+            self._closing.cancel()
+        super().connectionLost(reason)
+
     def _refuse(self) -> None:
-        """Answer at once and close: there is no use in reading on, nor in telling the client to go on (100)."""
+        """Answer at once, keep nothing of what still comes, and do not tell the client to go on (100)."""
         if self._refused:
             return
         self._refused = True
@@ -49,7 +62,7 @@ class BoundedRequest(Request):
             b"HTTP/1.1 413 Request Entity Too Large\r\nConnection: close\r\nContent-Type: text/plain\r\n"
             b"Content-Length: %d\r\n\r\n%b" % (len(text), text)
         )
-        transport.loseConnection()
+        self._closing = self.channel.callLater(LINGER, transport.loseConnection)
 
 
 class BoundedChannel(HTTPChannel):
