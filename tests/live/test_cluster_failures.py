@@ -133,6 +133,23 @@ def test_redis_killed_and_restarted_under_load_loses_and_doubles_nothing(start_o
             ][1:]
 
 
+def test_cut_connections_to_redis_under_load_lose_and_double_nothing(start_on, make_client):
+    """What was published while a node did not listen is found by the position of its channels."""
+    with RedisServer() as redis:
+        servers = [start_on(redis.url), start_on(redis.url)]
+        clients = [client for server in servers for client in open_in(make_client, server, "recover:load")]
+        publisher = Publisher(servers, "recover:load")
+        for kind in ("pubsub", "normal") * 3:
+            publisher.progress(40)
+            redis.run("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+        publisher.progress(40)
+        accepted = publisher.finish()
+        assert [number for _, number in accepted] == list(range(len(accepted)))
+        for client in clients:
+            got = [client.wait("publication", "recover:load") for _ in accepted]
+            assert [(each["offset"], each["data"]) for each in got] == accepted
+
+
 def test_a_redis_that_forgot_everything_is_told_to_the_clients(start_on, make_client):
     with RedisServer() as redis:
         server = start_on(redis.url)
