@@ -6,7 +6,7 @@ import pytest
 from twisted.internet.task import Clock
 from twisted.web.resource import Resource
 
-from rtserver.web.site import SiteLimits
+from rtserver.web.site import LINGER, SiteLimits
 from tests.line import Port, parse
 
 
@@ -69,8 +69,43 @@ def test_a_body_that_announces_too_much_is_413_before_it_comes_and_the_connectio
     line.send(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n")
     answer = parse(line.take())
     assert answer.status == 413 and answer.header("connection") == "close" and "1000 bytes" in answer.text
+    house.clock.advance(LINGER)
     house.clock.advance(0)
     assert not line.connected and house.echo.calls == 0
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_client_that_is_still_sending_can_read_the_413_before_the_connection_ends(chunked):
+    """Ended at once, with bytes unread, TCP would reset the connection and take the answer away."""
+    house = House(body_size=1000)
+    line = house.port.connect()
+    length = b"Transfer-Encoding: chunked\r\n\r\n1388\r\n" if chunked else b"Content-Length: 5000\r\n\r\n"
+    line.send(b"POST /echo HTTP/1.1\r\nHost: a\r\n" + length)
+    line.send(b"x" * 2000)
+    assert chunked is False or parse(line.take()).status == 413
+    house.clock.advance(LINGER / 2)
+    assert line.connected and not line.disconnecting
+    line.send(b"x" * 3000 + (b"\r\n0\r\n\r\n" if chunked else b""))
+    house.clock.advance(0)
+    assert not line.connected and house.echo.calls == 0 and house.clock.getDelayedCalls() == []
+
+
+def test_a_client_that_sends_too_much_without_end_is_cut_off():
+    house = House(body_size=1000)
+    line = house.port.connect()
+    line.send(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999\r\n\r\n")
+    for _ in range(10):
+        line.send(b"x" * 10_000)
+        house.clock.advance(LINGER / 5)
+    assert not line.connected
+
+
+def test_a_client_that_leaves_after_its_413_leaves_no_timer():
+    house = House(body_size=10)
+    line = house.port.begin("POST", "/echo", b"")
+    line.send(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n")
+    line.leave()
+    assert house.clock.getDelayedCalls() == []
 
 
 def test_a_length_beyond_all_numbers_is_413_too():
