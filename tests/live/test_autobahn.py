@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.live import autobahn
+from tests.live import autobahn_suite
 
 PASSED = ("OK", "INFORMATIONAL")
 
@@ -16,24 +16,24 @@ def echo_port():
     """A process of ``echo_server``; its port. It ends with its standard input."""
     command = [sys.executable, "-m", "tests.live.echo_server"]
     pipe = subprocess.PIPE
-    process = subprocess.Popen(command, cwd=autobahn.ROOT, stdin=pipe, stdout=pipe, stderr=pipe)
+    process = subprocess.Popen(command, cwd=autobahn_suite.ROOT, stdin=pipe, stdout=pipe, stderr=pipe)
     yield int(process.stdout.readline())
     _, errors = process.communicate(timeout=20)
     assert (process.returncode, errors) == (0, b"")
 
 
 def test_the_websocket_side_passes_the_autobahn_suite(echo_port, tmp_path, not_run):
-    python = autobahn.python2()
+    python = autobahn_suite.python2()
     if python is None:
         not_run("the Autobahn test-suite: it needs Python 2.7 with pip (python2.7 in PATH or below ~/.pyenv/versions)")
         return
-    why = autobahn.installed(python)
+    why = autobahn_suite.installed(python)
     if why:
         not_run(f"the Autobahn test-suite: {why}")
         return
     full = os.environ.get("AUTOBAHN_CASES") == "full"
-    cases, seconds = (autobahn.FULL, autobahn.FULL_TIME) if full else (autobahn.SHORT, autobahn.SHORT_TIME)
-    reports = autobahn.run(python, echo_port, tmp_path, cases, seconds)
+    cases, seconds = (autobahn_suite.FULL, autobahn_suite.FULL_TIME) if full else (autobahn_suite.SHORT, autobahn_suite.SHORT_TIME)
+    reports = autobahn_suite.run(python, echo_port, tmp_path, cases, seconds)
     assert len(reports) >= (500 if full else 240)
     failed = {
         case: (report["behavior"], report["behaviorClose"])
