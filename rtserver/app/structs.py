@@ -61,10 +61,7 @@ class StructSchemas:
     def __init__(self, annotations: Sequence[Any], taken: Collection[str], reference: str) -> None:
         types = kinds.multi_type_info(annotations)
         found = {each.cls: each for each in _walk(types, set())}
-        counts = Counter(_name(cls) for cls in found)
-        self._names = {
-            cls: _full_name(cls) if counts[_name(cls)] > 1 or _name(cls) in taken else _name(cls) for cls in found
-        }
+        self._names = _names(list(found), taken)
         self._reference = reference
         self.schemas = [self.of(each) for each in types]
         self.components = {self._names[cls]: self._component(each) for cls, each in found.items()}
@@ -160,6 +157,17 @@ def _walk(types: Sequence[Any], seen: set[Any]) -> Iterator[Any]:
         values = [getattr(each, name) for name in each.__struct_fields__]
         inner = [part for value in values for part in (value if isinstance(value, tuple) else (value,))]
         yield from _walk([part for part in inner if isinstance(part, kinds.Type | kinds.Field)], seen)
+
+
+def _names(classes: Sequence[Any], taken: Collection[str]) -> dict[Any, str]:
+    counts = Counter(_name(cls) for cls in classes)
+    used = Counter(taken)
+    names = {}
+    for cls in classes:
+        name = _full_name(cls) if counts[_name(cls)] > 1 or _name(cls) in taken else _name(cls)
+        used[name] += 1
+        names[cls] = name if used[name] == 1 else f"{name}__{used[name]}"
+    return names
 
 
 def _title(cls: Any) -> str:
