@@ -215,5 +215,4 @@ def _send(request: Request, response: Response) -> None:
     if response.status not in (204, 304):
         headers.setRawHeaders(b"content-type", [response.media_type.encode()])
         headers.setRawHeaders(b"content-length", [b"%d" % len(response.content)])
-    request.write(b"" if request.method == b"HEAD" else response.content)
-    request.finish()
+    request.answer(b"" if request.method == b"HEAD" else response.content)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request, Site
 
+from rtserver.web.outgoing import PLAIN, Outgoing, write_now
 
 LINGER = 2.0
 """Seconds that a client has to stop sending a body that was refused. Closed at once, with bytes of it unread, TCP would
@@ -50,6 +51,17 @@ class BoundedRequest(Request):
             self._closing.cancel()
         super().connectionLost(reason)
 
+    def answer(self, body: bytes) -> None:
+        """The whole answer, its head as set until now. ``write`` and ``finish`` would make a write of every part."""
+        parts = [self.clientproto, b" %d " % self.code, self.code_message, b"\r\n"]
+        for name, values in self.responseHeaders.getAllRawHeaders():
+            for value in values:
+                parts += (name, b": ", value, b"\r\n")
+        parts += (b"\r\n", body)
+        self.startedWriting = 1
+        self.channel.send(b"".join(parts))
+        self.finish()
+
     def _refuse(self) -> None:
         """Answer at once, keep nothing of what still comes, and do not tell the client to go on (100)."""
         if self._refused:
@@ -66,10 +78,17 @@ class BoundedRequest(Request):
 
 
 class BoundedChannel(HTTPChannel):
-    """Gives a client ``head_timeout`` seconds in all for the first request's head, however slowly its bytes drip in."""
+    """Gives a client ``head_timeout`` seconds in all for the first request's head, however slowly its bytes drip in.
+
+    Whole answers wait for the end of the turn (see ``outgoing``). What comes after one on the same connection, the next
+    request or the end, sends it first.
+    """
 
     head_timeout = 5.0
+    outgoing: Outgoing
     _head_timer: IDelayedCall | None = None
+    _answer = b""
+    _host: IAddress | None = None
 
     def connectionMade(self) -> None:
         super().connectionMade()
@@ -77,7 +96,35 @@ class BoundedChannel(HTTPChannel):
 
     def allHeadersReceived(self) -> None:
         self._stop_timer()
+        self.flush()
         super().allHeadersReceived()
+
+    def getHost(self) -> IAddress:
+        """Every request asks for it; Twisted would ask the kernel every time."""
+        if self._host is None:
+            self._host = super().getHost()
+        return self._host
+
+    def send(self, answer: bytes) -> None:
+        """One whole answer."""
+        if self.persistent and self.transport.__class__ in PLAIN:
+            self._answer = answer
+            self.outgoing.add(self)
+        else:
+            self.transport.write(answer)
+
+    def flush(self) -> None:
+        if self._answer:
+            answer, self._answer = self._answer, b""
+            write_now(self.transport, answer)
+
+    def loseConnection(self) -> None:
+        self.flush()
+        super().loseConnection()
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        self.flush()
+        super()._respondToBadRequestAndDisconnect()
 
     def connectionLost(self, reason: Failure) -> None:
         self._stop_timer()
@@ -149,7 +196,11 @@ class RtSite(Site):
         self.protocol = type(
             "SizedChannel",
             (BoundedChannel,),
-            {"totalHeadersSize": limits.header_size, "head_timeout": limits.head_timeout},
+            {
+                "totalHeadersSize": limits.header_size,
+                "head_timeout": limits.head_timeout,
+                "outgoing": Outgoing(reactor),
+            },
         )
         self.displayTracebacks = False
 
