@@ -67,9 +67,7 @@ def test_a_key_may_have_any_characters():
 )
 def test_a_wrong_or_missing_key_is_401_before_anything_is_said_of_the_body(headers):
     answer = ApiHouse(ApiAccess(key="secret")).post("publish", {"channel": 1}, headers=headers)
-    assert answer.status == 401 and answer.json == {
-        "detail": "The API key is missing or wrong: send it as X-API-Key"
-    }
+    assert answer.status == 401 and answer.json == {"detail": "The API key is missing or wrong: send it as X-API-Key"}
 
 
 @pytest.mark.parametrize("headers", [{}, {"X-API-Key": ""}, {"X-API-Key": "anything"}])
