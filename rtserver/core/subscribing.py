@@ -74,6 +74,8 @@ async def authorize(session: Session, request: SubscribeRequest, options: Channe
         hook = env.hooks.subscribe(request.channel, options)
         if hook is not None:
             answer = await hook(SubscribeAsked(caller(session), request.channel, request.data, request.token))
+            if 0 < answer.expire_at <= env.unix():
+                raise CommandError(errors.EXPIRED)
             given = overridden(options, answer.override)
             return Grant(given, answer.info, answer.data, answer.expire_at)
     if not may_unasked(session, request.channel, options):

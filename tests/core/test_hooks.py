@@ -84,6 +84,11 @@ def test_the_subscribe_hook_decides_in_place_of_the_permissions(world):
     assert world.run(world.node.presence("closed:a"))[client.session.id].chan_info == Raw(b'"i"')
 
 
+def test_a_permission_that_is_over_already_is_error_110(world):
+    world.hooks.answers["subscribe"] = Allowed(expire_at=int(UNIX) - 1)
+    assert connected(world).subscribe("closed:a")["error"]["code"] == 110
+
+
 def test_private_channels_need_their_token_whatever_the_hook_says(world):
     world.hooks.answers["subscribe"] = Allowed()
     assert connected(world).subscribe("$closed:a")["error"]["code"] == 103
