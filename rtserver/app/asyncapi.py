@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 from rtserver.app.application import App
@@ -48,7 +49,7 @@ def asyncapi(
             _EVENTS[function.event](book, function, tags)
         for stream in app.streams:
             book.channel(stream.channel, stream.description)
-            book.push(stream.channel, stream.description, schemas.of(stream.result, OUT), tags)
+            book.push(stream.channel, stream.description, [schemas.of(stream.result, OUT)], tags)
     for pattern, text in (channels or {}).items():
         book.channel(pattern, Description(text))
     book.complete()
@@ -78,7 +79,8 @@ def _wanted(apps: Sequence[App]) -> Iterator[tuple[Shape, Mode]]:
 
 
 def _result(function: EventFunction) -> Shape | None:
-    return sent(function.signature.returns, ANSWERS)
+    """What a function answers, without what tells the server what to do; None alone is such an answer, but not of a call."""
+    return sent(function.signature.returns, ANSWERS if function.event is Event.RPC else (*ANSWERS, NoneType))
 
 
 def _server(url: str) -> dict[str, Any]:
@@ -176,10 +178,11 @@ class _Book:
         self.operations[unused(name, self.operations)] = operation
         return operation
 
-    def push(self, pattern: str, said: Description, payload: Schema, tags: Sequence[str]) -> None:
-        """What subscribers get."""
+    def push(self, pattern: str, said: Description, payloads: Sequence[Schema], tags: Sequence[str]) -> None:
+        """What subscribers get: one of several."""
         key = self.channel(pattern)
-        self.operation("publication", key, said, [self.message(key, "publication", payload)], tags)
+        messages = [self.message(key, "publication", payload) for payload in payloads]
+        self.operation("publication", key, said, messages, tags)
 
     def reply(self, operation: dict[str, Any], key: str, name: str, payload: Schema) -> None:
         message = self.message(key, name, payload)
@@ -190,7 +193,7 @@ class _Book:
         heard = {each["channel"]["$ref"] for each in self.operations.values() if each["x-command"] == "publication"}
         for name, key in self._keys.items():
             if name.partition(" ")[0] not in _APART and f"#/channels/{key}" not in heard:
-                self.push(name, Description("What is published here."), {}, ())
+                self.push(name, Description("What is published here."), [{}], ())
 
     def payload(self, function: EventFunction) -> Schema:
         if not function.payload:
@@ -245,7 +248,9 @@ def _publish(book: _Book, function: EventFunction, tags: Sequence[str]) -> None:
     payload = book.payload(function)
     book.operation("publish", key, function.description, [book.message(key, "publish", payload)], tags)
     result = _result(function)
-    heard = payload if result is None else book.schemas.of(result, OUT)
+    heard = [] if result is None else [book.schemas.of(result, OUT)]
+    if result is None or NoneType in get_args(function.signature.returns):
+        heard.append(payload)
     book.push(pattern, Description("What clients publish here."), heard, tags)
 
 
