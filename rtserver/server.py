@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import signal
@@ -29,6 +30,9 @@ DRAIN_INTERVAL = 0.5
 POSITION_INTERVAL = 10.0
 START_RETRY = 2.0
 """Seconds between two attempts to reach the broker at start."""
+
+GC_THRESHOLDS = (20_000, 20, 200)
+"""New objects before a young collection, young ones before a middle one, middle ones before a full one."""
 
 BACKLOG = 4096
 """Connections that may wait to be accepted, as far as the kernel allows (net.core.somaxconn)."""
@@ -103,6 +107,7 @@ class Server(Service):
             self._begin_round(seconds, work)
         for start in self.also_start:
             await start()
+        _settle_memory()
         self._node.started = True
         self._log("info", f"ready, node {self._node.env.node_id}")
 
@@ -170,6 +175,15 @@ class Server(Service):
             await deferLater(self._reactor, CLOSE_INTERVAL)
         while self.connections() and self._reactor.seconds() < until:
             await deferLater(self._reactor, CLOSE_INTERVAL)
+
+
+def _settle_memory() -> None:
+    """What stands now stands until the end, and connections are freed without the collector: it needs to look seldom.
+
+    Untuned, its full walks stop the reactor for 0.1 s at 1,000 connections and 0.3 s at 10,000 (measured 2026-11-22)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def with_backlog(address: str) -> str:

@@ -58,6 +58,10 @@ class Drain:
         return len(self._stuck)
 
 
+def _nothing(reason: DisconnectReason) -> None:
+    """A writer that stopped has nobody to tell."""
+
+
 class EagerWriter:
     """Writes to one Twisted transport. ``failed`` is called once when the client is too slow: the caller must abort."""
 
@@ -91,8 +95,9 @@ class EagerWriter:
                 data = data[sent:]
         transport.write(data)
         if backlog(transport) > self._limit:
+            failed = self.failed
             self.stop()
-            self.failed(errors.SLOW)
+            failed(errors.SLOW)
         else:
             self._drain.watch(self)
 
@@ -107,4 +112,5 @@ class EagerWriter:
     def stop(self) -> None:
         """Nothing is written any more."""
         self._transport = None
+        self.failed = _nothing
         self._drain.forget(self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from twisted.protocols.policies import ProtocolWrapper
-from twisted.web.http import Request
+from twisted.web.http import HTTPChannel, Request
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
@@ -29,6 +29,7 @@ class UpgradeResource(Resource):
         self._entrance.entered()
         connection = self._factory.buildProtocol(request.getClientAddress())
         _hand_over(request, connection)
+        self._factory.clock.callLater(0, _untie, request.channel, request)
         return NOT_DONE_YET
 
 
@@ -65,6 +66,14 @@ def _hand_over(request: Request, connection: Connection) -> None:
     connection.makeConnection(transport)
     transport.resumeProducing()
     connection.dataReceived(_head(request))
+
+
+def _untie(channel: HTTPChannel, request: Request) -> None:
+    """Channel and request hold each other, and what holds itself stays in memory until the collector's next full walk. In the
+    turn of the handshake Twisted still works with both."""
+    channel.requests.clear()
+    channel.__dict__.pop("rawDataReceived", None)
+    request.channel = None
 
 
 def _head(request: Request) -> bytes:
