@@ -7,7 +7,7 @@ BENCH  ?=
 
 SOURCES := $(shell find rtserver twisted -name '*.py' -o -name '*.toml' -o -name '*.lua' -o -path 'rtserver/web/pages/*' -type f)
 
-.PHONY: run test lint format bench autobahn-full proto docs-check clean
+.PHONY: run test lint format bench bench-http autobahn-full proto docs-check clean
 
 run: $(VENV)/.run
 	$(BIN)/twistd -n --pidfile= rtserver
@@ -27,6 +27,9 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.run
 	$(BIN)/python -m bench.run $(BENCH)
+
+bench-http: $(VENV)/.run
+	$(BIN)/python -m bench.http $(BENCH)
 
 autobahn-full: $(VENV)/.test
 	scripts/prepare-tests

@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 import venv
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from bench.load import compile_fanload
 from bench.peers.contender import VENV, Contender, program
@@ -20,14 +22,28 @@ class Missing(Exception):
     """Something is not there and cannot be installed; the message says what to install."""
 
 
+class Peer(Protocol):
+    """What has to be known of a peer to install it."""
+
+    @property
+    def pypi(self) -> tuple[str, ...]: ...
+
+    def missing_packages(self) -> list[str]: ...
+
+
 def install(contenders: list[Contender]) -> None:
-    packages = [package for package, proof in NEEDED if not proof.exists()]
-    for contender in contenders:
-        packages += contender.missing_packages()
+    fetch(contenders, NEEDED)
+    compile_fanload()
+
+
+def fetch(peers: Sequence[Peer], needed: Iterable[tuple[str, Path]]) -> None:
+    """``needed`` are packages of Debian, each with a file that shows that it is there."""
+    packages = [package for package, proof in needed if not proof.exists()]
+    for peer in peers:
+        packages += peer.missing_packages()
     if packages:
         _install_packages(packages)
-    _install_from_pypi(sorted({name for contender in contenders for name in contender.pypi}))
-    compile_fanload()
+    _install_from_pypi(sorted({name for peer in peers for name in peer.pypi}))
 
 
 def _install_packages(packages: list[str]) -> None:
@@ -49,7 +65,8 @@ def _install_from_pypi(names: list[str]) -> None:
         return
     print(f"installing {' '.join(names)}", file=sys.stderr)
     WORK.mkdir(exist_ok=True)
-    venv.create(VENV, with_pip=True)
+    if not (VENV / "bin" / "python").exists():
+        venv.create(VENV, with_pip=True)
     pip: list[str | Path] = [VENV / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, *names], check=True, timeout=INSTALL_SECONDS)
     Path(note).write_text("\n".join(sorted({*there, *names})))

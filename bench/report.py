@@ -91,14 +91,19 @@ def tables(results: Results, contenders: list[Contender], scale: Scale) -> list[
 
 def facts(results: Results, contenders: list[Contender], scale: Scale, command: str) -> list[tuple[str, str]]:
     """When, where, with what."""
+    versions = [(contender.name, contender.version()) for contender in contenders]
+    return run_facts(results.others, command, scale.rounds) + versions
+
+
+def run_facts(others: float, command: str, rounds: int) -> list[tuple[str, str]]:
+    """What is said of every run. ``others`` is the share of the CPUs that something else used."""
     return [
         ("date", date.today().isoformat()),
         ("machine", machine.description()),
         ("kernel", machine.kernel()),
-        ("used by others", f"{results.others * 100:.0f} % of the CPUs, on average over the run"),
+        ("used by others", f"{others * 100:.0f} % of the CPUs, on average over the run"),
         ("command", command),
-        ("rounds", f"{scale.rounds}; medians, in brackets the lowest and highest round"),
-        *((contender.name, contender.version()) for contender in contenders),
+        ("rounds", f"{rounds}; medians, in brackets the lowest and highest round"),
     ]
 
 
@@ -129,12 +134,13 @@ def as_markdown(facts: list[tuple[str, str]], tables: list[Table], bars: list[Ba
 
 
 FIGURES = ("<!-- figures: written by the benchmark -->\n", "<!-- end of figures -->\n")
+HTTP_FIGURES = ("<!-- HTTP figures: written by the benchmark -->\n", "<!-- end of HTTP figures -->\n")
 
 
-def with_figures(page: str, figures: str) -> str:
+def with_figures(page: str, figures: str, marks: tuple[str, str] = FIGURES) -> str:
     """A page of documentation with the part between its two marks replaced; figures alone for a page without marks."""
-    before, begin, rest = page.partition(FIGURES[0])
-    _, end, after = rest.partition(FIGURES[1])
+    before, begin, rest = page.partition(marks[0])
+    _, end, after = rest.partition(marks[1])
     return f"{before}{begin}\n{figures}\n{end}{after}" if end else figures
 
 
