@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from typing import Any
 
-import msgspec
-
+from rtserver import feeding, realtime
 from rtserver.app.application import App
 from rtserver.app.endpoint import Endpoint, HTTPError
-from rtserver.app.given import Clock, Publisher, User
+from rtserver.app.given import Clock, Connection, Publisher, User
 from rtserver.app.given import Request as RequestFacts
 from rtserver.app.parameters import Given
 from rtserver.app.routes import Routes
+from rtserver.app.shapes import Invalid
 from rtserver.cluster import Cluster
-from rtserver.core.errors import RtError, TokenError
+from rtserver.core.errors import ExpiredToken, RtError, TokenError
 from rtserver.core.host import Environment
 from rtserver.feeding import Feeders, ReactorClock
 from rtserver.node import Node
-from rtserver.publisher import NodePublisher
+from rtserver.publisher import NodePublisher, as_value
 from rtserver.realtime import AppHooks
 from rtserver.threads import Threads
 from rtserver.web.endpoints import EndpointsResource, Giver, Surroundings, TwistedIncoming
@@ -50,26 +51,34 @@ class Applications:
 
     def __init__(self, apps: Sequence[App], reactor: Any) -> None:
         self._apps = apps
-        self._reactor = reactor
+        self._node: Node | None = None
         self._publisher: Publisher | None = None
+        self._feeders: Feeders | None = None
         self.threads = Threads(reactor, "applications")
         self.clock = ReactorClock(reactor, time.time)
-        self.hooks = AppHooks(apps, self._the_publisher, self.threads.run)
-        self.feeders: Feeders | None = None
-
-    def _the_publisher(self) -> Publisher:
-        assert self._publisher is not None, "no hook is called before there is a node"
-        return self._publisher
+        self._common: dict[type[Given], Callable[[], Given]] = {
+            Publisher: self._the_publisher,
+            Clock: lambda: self.clock,
+        }
+        """What functions of every kind are given."""
+        self.hooks = AppHooks(
+            apps,
+            realtime.Surroundings(reactor, self._log, self.threads.run, self._realtime_givers(), self._refusal),
+        )
 
     def attach(self, node: Node, cluster: Cluster) -> None:
+        self._node = node
         self._publisher = NodePublisher(node, cluster)
         streams = [stream for app in self._apps for stream in app.streams]
-        self.feeders = Feeders(streams, node, self._publisher, self.clock)
+        around = feeding.Surroundings(node, self._publisher, self.clock, self.threads.run, self._common)
+        self._feeders = Feeders(streams, around)
 
     async def stop(self) -> None:
-        if self.feeders is not None:
-            await self.feeders.stop()
-        await self.threads.stop()
+        if self._feeders is not None:
+            await self._feeders.stop()
+        left = await self.threads.stop()
+        if left:
+            self._log("warn", f"{left} plain functions still run and are left behind")
 
     def endpoints(self, own: Sequence[Endpoint], around: Surroundings) -> EndpointsResource:
         """Those of the applications after the server's ``own``."""
@@ -77,12 +86,27 @@ class Applications:
         return EndpointsResource(Routes([*own, *declared]), around)
 
     def givers(self, env: Environment) -> dict[type[Given], Giver]:
-        return {
-            Publisher: lambda incoming: self._publisher,
-            Clock: lambda incoming: self.clock,
-            RequestFacts: request_facts,
-            User: lambda incoming: bearer(incoming, env),
-        }
+        common = {kind: partial(_without_request, make) for kind, make in self._common.items()}
+        return {**common, RequestFacts: request_facts, User: lambda incoming: bearer(incoming, env)}
+
+    def _realtime_givers(self) -> dict[type[Given], realtime.Giver]:
+        common = {kind: partial(_without_request, make) for kind, make in self._common.items()}
+        return {**common, Connection: realtime.connection, User: realtime.user}
+
+    def _the_publisher(self) -> Publisher:
+        assert self._publisher is not None, "no function is called before there is a node"
+        return self._publisher
+
+    def _refusal(self, channel: str) -> Invalid | None:
+        return None if self._feeders is None else self._feeders.refusal(channel)
+
+    def _log(self, level: str, text: str, failure: BaseException | None = None, /, **fields: object) -> None:
+        assert self._node is not None, "no function is called before there is a node"
+        self._node.log(level, text, failure, **fields)
+
+
+def _without_request(make: Callable[[], Given], asked: object) -> Given:
+    return make()
 
 
 def request_facts(incoming: TwistedIncoming) -> RequestFacts:
@@ -102,6 +126,14 @@ async def bearer(incoming: TwistedIncoming, env: Environment) -> User | None:
         return None
     try:
         claims = await env.tokens.verify_connection(token.strip())
-    except TokenError as error:
-        raise HTTPError(401, str(error), {"www-authenticate": 'Bearer error="invalid_token"'}) from None
-    return User(claims.user, msgspec.json.decode(claims.info) if len(claims.info) else None) if claims.user else None
+    except ExpiredToken:
+        raise _refused("The token is expired, get a new one") from None
+    except TokenError:
+        raise _refused("The token is not valid") from None
+    if claims.expire_at and claims.expire_at <= env.unix():
+        raise _refused("The token is expired, get a new one")
+    return User(claims.user, as_value(claims.info)) if claims.user else None
+
+
+def _refused(text: str) -> HTTPError:
+    return HTTPError(401, text, {"www-authenticate": 'Bearer error="invalid_token"'})

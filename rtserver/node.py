@@ -76,7 +76,7 @@ class Node:
         self.users: dict[str, set[Session]] = {}
         self.secrets: dict[str, Session] = {}
         """Sessions by the secret that clients of emulation transports name them by."""
-        self.watches: dict[str, Watch] = {}
+        self.find_watch: Callable[[str], Watch | None] = lambda channel: None
         """What wants to know when a channel gets its first and loses its last subscriber on this node."""
         self.closed: Counter[int] = Counter()
         """Ended connections by close code. Texts are not counted by: backends choose them freely."""
@@ -168,6 +168,7 @@ class Node:
                 del self.users[session.user]
         reason = session.closed_with or errors.CONNECTION_CLOSED
         self.closed[reason.code] += 1
+        self.env.hooks.left(session.id)
         hook = self.env.hooks.disconnect()
         if hook is not None and session.was_connected:
             self.env.spawn(self._tell_disconnect(session, hook, reason))
@@ -221,15 +222,17 @@ class Node:
         return channel in self.hub.channels
 
     async def attach(self, sub: Subscription) -> None:
-        if self.hub.attach(sub) and sub.channel in self.watches:
-            self.watches[sub.channel].began()
+        watch = self.find_watch(sub.channel) if self.hub.attach(sub) else None
+        if watch is not None:
+            watch.began()
         await self._feeds.need(sub.channel)
 
     def detach(self, sub: Subscription) -> None:
         if self.hub.detach(sub):
             self._feeds.release(sub.channel)
-            if sub.channel in self.watches:
-                self.watches[sub.channel].ended()
+            watch = self.find_watch(sub.channel)
+            if watch is not None:
+                watch.ended()
 
     async def announce(self, sub: Subscription) -> None:
         if sub.info is not None and sub.live:

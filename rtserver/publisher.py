@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 from msgspec import Raw
-from pydantic_core import to_json
 
 from rtserver.app.given import Position, Publisher
+from rtserver.app.shapes import as_json
 from rtserver.cluster import Cluster
 from rtserver.core.channels import data_refusal
 from rtserver.core.control import Target
@@ -57,7 +57,7 @@ class NodePublisher(Publisher):
 
     async def history(self, channel: str, limit: int = 100, *, reverse: bool = False) -> list[Any]:
         read = await self._node.history(channel, self._options(channel), HistoryFilter(limit, reverse=reverse))
-        return [msgspec.json.decode(item.data) for item in read.publications]
+        return [as_value(item.data) for item in read.publications]
 
     async def disconnect(self, user: str, code: int = 4500, reason: str = "force disconnect") -> None:
         await self._cluster.disconnect(Target(user), DisconnectReason(code, reason))
@@ -67,15 +67,25 @@ class NodePublisher(Publisher):
 
     def _options(self, channel: str) -> ChannelOptions:
         options = self._node.env.channels.find(channel)
+        if not channel or not channel.isprintable():
+            raise Unpublishable(f"channel {channel!r}: give a name of printable characters")
         if options is None:
             raise Unpublishable(f"channel {channel!r}: its namespace is not configured")
         return options
 
 
 def as_payload(value: Any) -> Raw:
-    """Any JSON value, model or struct as the bytes that subscribers get."""
+    """Any JSON value, model or struct as the bytes that subscribers get; ``Raw`` goes as it is. Raises ``shapes.Unfit``."""
     if isinstance(value, Raw):
         return value
     if isinstance(value, msgspec.Struct):
         return Raw(msgspec.json.encode(value))
-    return Raw(to_json(value))
+    return Raw(as_json(value))
+
+
+def as_value(data: Raw) -> Any:
+    """What a payload says; what is no JSON as the bytes that it is, and nothing as None."""
+    try:
+        return msgspec.json.decode(data) if len(data) else None
+    except (msgspec.DecodeError, RecursionError):
+        return bytes(data)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from threading import Lock, Thread
 from typing import Any
 
-from twisted.internet.threads import deferToThreadPool
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError, ensureDeferred
+from twisted.internet.threads import blockingCallFromThread, deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
-from rtserver.core.errors import RtError
+from rtserver.app.calling import TooBusy
+from rtserver.app.waiting import bridge
 
 SIZE = 16
 """Plain functions that run at a time."""
@@ -16,33 +19,91 @@ SIZE = 16
 WAITING = 1000
 """Calls that may wait for a thread."""
 
-
-class TooBusy(RtError):
-    """Every thread is taken and too many calls wait already."""
+STOP_TIME = 10.0
+"""Seconds that a shutdown waits for functions that still run."""
 
 
 class Threads:
-    """A bounded pool. ``run`` raises ``TooBusy`` instead of queueing without end."""
+    """A bounded pool. Implements ``app.calling.InThread`` by ``run``."""
 
     def __init__(self, reactor: Any, name: str, size: int = SIZE, waiting: int = WAITING) -> None:
         self._reactor = reactor
         self._pool = ThreadPool(0, size, name)
+        self._pool.threadFactory = _thread  # type: ignore[assignment]
         self._limit = size + waiting
-        self._busy = 0
+        self.busy = 0
+        """Calls that run or wait, also those that nobody waits for any more."""
 
     async def start(self) -> None:
         self._pool.start()
 
-    async def stop(self) -> None:
-        """Lets what runs come to its end."""
+    async def stop(self) -> int:
+        """Let what runs come to its end, within ``STOP_TIME``. How many calls were left behind."""
         if self._pool.started:
-            await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), self._pool.stop)
+            stopped: Deferred[None] = Deferred()
+            Thread(target=self._join, args=[stopped], daemon=True).start()
+            try:
+                await stopped.addTimeout(STOP_TIME, self._reactor)
+            except TimeoutError:
+                return self.busy
+        return 0
 
-    async def run(self, function: Callable[..., Any], values: dict[str, Any]) -> Any:
-        if self._busy >= self._limit:
+    def _join(self, stopped: Deferred[None]) -> None:
+        self._pool.stop()
+        self._reactor.callFromThread(stopped.callback, None)
+
+    async def run(self, function: Callable[..., Any], values: dict[str, Any], *, must: bool = False) -> Any:
+        """Raises ``TooBusy`` instead of queueing without end."""
+        if self._pool.joined:
+            raise TooBusy("the server is shutting down")
+        if self.busy >= self._limit and not must:
             raise TooBusy("too many plain functions wait for a thread: make them async def, or let them wait less")
-        self._busy += 1
+        job = _Job(self._reactor, function, values)
+        self.busy += 1
+        ended = deferToThreadPool(self._reactor, self._pool, job.run)
+        ended.addBoth(self._count_down)
         try:
-            return await deferToThreadPool(self._reactor, self._pool, function, **values)
-        finally:
-            self._busy -= 1
+            return await _apart(ended)
+        except CancelledError:
+            if must or not job.give_up():
+                await ended
+            raise
+
+    def _count_down(self, outcome: Any) -> Any:
+        self.busy -= 1
+        return outcome
+
+
+class _Job:
+    """One call. It begins, or it is given up, whichever comes first."""
+
+    def __init__(self, reactor: Any, function: Callable[..., Any], values: dict[str, Any]) -> None:
+        self._reactor = reactor
+        self._function = function
+        self._values = values
+        self._claim = Lock()
+
+    def give_up(self) -> bool:
+        """Whether it had not begun; now it never will."""
+        return self._claim.acquire(blocking=False)
+
+    def run(self) -> Any:
+        if not self._claim.acquire(blocking=False):
+            return None
+        bridge.wait = self._wait
+        return self._function(**self._values)
+
+    def _wait(self, work: Awaitable[Any]) -> Any:
+        return blockingCallFromThread(self._reactor, ensureDeferred, work)  # type: ignore[arg-type]
+
+
+def _thread(**options: Any) -> Thread:
+    """One that never ends must not keep the process alive."""
+    return Thread(daemon=True, **options)
+
+
+def _apart(ended: Deferred[Any]) -> Deferred[Any]:
+    """The same outcome, without a way to cancel what it comes from."""
+    apart: Deferred[Any] = Deferred()
+    ended.addCallbacks(apart.callback, apart.errback)
+    return apart

@@ -40,12 +40,15 @@ LAYERS = {
         "rtserver.core", "rtserver.node", "rtserver.cluster", "rtserver.app", "rtserver.publisher",
         "pydantic_core", "msgspec",
     },
-    "realtime": {"rtserver.core", "rtserver.app", "rtserver.publisher", "rtserver.realtime", "msgspec"},
+    "realtime": {
+        "rtserver.core", "rtserver.node", "rtserver.app", "rtserver.publisher", "rtserver.realtime",
+        "msgspec", "twisted.internet",
+    },
     "feeding": {
         "rtserver.core", "rtserver.node", "rtserver.app", "rtserver.feeding",
         "msgspec", "twisted.internet", "twisted.python",
     },
-    "threads": {"rtserver.core", "twisted.internet", "twisted.python"},
+    "threads": {"rtserver.core", "rtserver.app", "twisted.internet", "twisted.python"},
     "apps": {
         "rtserver.core", "rtserver.node", "rtserver.cluster", "rtserver.app", "rtserver.web", "rtserver.publisher",
         "rtserver.realtime", "rtserver.feeding", "rtserver.threads", "msgspec",

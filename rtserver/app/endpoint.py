@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -12,16 +11,21 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import Raw
 
-from rtserver.app.parameters import REQUIRED, Given, Parameter, Provided, Signature, Wanted, read_signature, where
-from rtserver.app.shapes import Invalid, Mistake, NotText, Shape, shape
+from rtserver.app.calling import Callee, InThread
+from rtserver.app.parameters import Given, Parameter, Wanted, check_path, read_signature, way, where
+from rtserver.app.schemas import sent
+from rtserver.app.shapes import Invalid, NotText, Shape
 
 JSON = "application/json"
 
 
 class HTTPError(Exception):
-    """Raised by an endpoint to answer with a status of its choice; ``detail`` is any JSON value, for the client to read."""
+    """Raised by an endpoint to answer with a status of its choice, 400 to 599; ``detail`` is any JSON value or model, for the
+    client to read. Of a realtime function it is an error with that code."""
 
     def __init__(self, status: int, detail: Any = None, headers: Mapping[str, str] | None = None) -> None:
+        if not 400 <= status <= 599:
+            raise ValueError(f"HTTPError({status}): an error has a status from 400 to 599; else return a Response")
         self.status = status
         self.detail = detail
         self.headers = dict(headers or {})
@@ -30,16 +34,23 @@ class HTTPError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer that is not a JSON model: bytes of any type, any status, further headers."""
+    """An answer that is not a JSON model: bytes of any type, any status, further headers. A list of texts gives a header
+    several times (``Set-Cookie``)."""
 
     content: bytes = b""
     media_type: str = JSON
     status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.content, bytes):
+            raise TypeError(f"the content of a Response is bytes, not {type(self.content).__name__}: encode it")
+        if not 200 <= self.status <= 599:
+            raise TypeError(f"a Response has a status from 200 to 599, not {self.status!r}")
 
 
 class Incoming(Protocol):
-    """A request as endpoints see it. Names of headers are lower-case."""
+    """A request as endpoints see it. Names of headers in any case."""
 
     @property
     def query(self) -> Mapping[str, list[str]]: ...
@@ -91,61 +102,43 @@ class Endpoint:
         description: Description | None = None,
         limits: Limits | None = None,
     ) -> None:
-        if not path.startswith("/"):
-            raise TypeError(f"{where(function)}: the path {path!r} must begin with /")
-        self.method = method
+        self.method = method.upper()
         self.path = path
         self.function = function
         self.status = status
         self.limits = limits or Limits()
-        self.is_async = inspect.iscoroutinefunction(function)
-        self.names = tuple(re.findall(r"\{(\w+)(?::path)?\}", path))
+        self.names = read_path(function, path)
         self.signature = read_signature(function, frozenset(self.names))
+        self._check_names()
         self.description = description or Description()
-        self.result = self._result_shape()
+        self.result: Shape | None = sent(self.signature.returns, (Response,))
         self.bodies = tuple(each for each in self.signature.all_parameters() if each.place == "body")
-        self._texts = tuple(each for each in self.signature.parameters if each.place != "body")
-        self._own_bodies = tuple(each for each in self.signature.parameters if each.place == "body")
-        self._wanted = self.signature.all_wanted()
-        self.body_is_whole = len(self.bodies) == 1 and not self.bodies[0].marker.alias
+        self.body_is_whole = len({each.alias for each in self.bodies}) == 1 and not self.bodies[0].marker.alias
+        self._callee = Callee(function, self.signature, way(function))
 
-    def _result_shape(self) -> Shape | None:
-        returns = self.signature.returns
-        if returns is Response or returns is None or returns is type(None):
-            return None
-        return shape(Any if returns is REQUIRED else returns)
+    def _check_names(self) -> None:
+        check_path(self.function, self.signature, frozenset(self.names))
+        missing = {*self.names} - {each.alias for each in self.signature.all_parameters() if each.place == "path"}
+        if missing:
+            text = ", ".join(sorted(missing))
+            raise TypeError(f"{where(self.function)}: the path has {text}, the function does not take it")
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
-        parts = re.split(r"\{(\w+)(:path)?\}", self.path)
-        text = "".join(
-            re.escape(literal) + (f"(?P<{name}>{'.+' if rest else '[^/]+'})" if name else "")
-            for literal, name, rest in _threes(parts)
-        )
-        return re.compile(text)
+        """Of decoded paths."""
+        literals = _PART.split(self.path)[::3]
+        groups = [f"(?P<{name}>{'.*' if rest else '[^/]+'})" for name, rest in _PART.findall(self.path)]
+        text = "".join(re.escape(literal) + group for literal, group in zip(literals, [*groups, ""], strict=True))
+        return re.compile(text, re.DOTALL)
 
     @property
     def takes_body(self) -> bool:
         return bool(self.bodies)
 
-    # From a request to arguments
-
-    async def arguments(self, incoming: Incoming, path: Mapping[str, str]) -> dict[str, Any]:
-        """Everything the function wants. Raises ``Invalid`` with every mistake, or ``NotText`` for a body without JSON."""
-        reading = _Reading(incoming, path)
-        if self._wanted:
-            await reading.take_given(self._wanted)
-        values = reading.texts(self._texts)
-        if self.bodies:
-            reading.read_bodies(self.bodies, self.body_is_whole)
-            values |= {each.name: reading.bodies[each.name] for each in self._own_bodies if each.name in reading.bodies}
-        if self.signature.wanted or self.signature.provided:
-            await reading.fill(self.signature, values)
-        if reading.mistakes:
-            raise Invalid(reading.mistakes)
-        return values
-
-    # From a result to an answer
+    async def respond(self, incoming: Incoming, path: Mapping[str, str], in_thread: InThread) -> Response:
+        """Raises ``Invalid`` with every mistake, ``NotText`` for a body without JSON, ``shapes.Unfit``, and what the function
+        raises."""
+        return await self._callee.call(RequestSource(self, incoming, path), in_thread, self.answer)
 
     def answer(self, result: Any) -> Response:
         """Raises ``shapes.Unfit`` when the result is not what the function promised."""
@@ -156,125 +149,102 @@ class Endpoint:
         return Response(self.result.dump(result), status=self.status)
 
 
-class _Reading:
-    """One request on its way into arguments. What the server gives comes first: who may not call at all must not learn what
-    a body should look like."""
+_PART = re.compile(r"\{(\w+)(:path)?\}")
 
-    __slots__ = ("incoming", "path", "mistakes", "bodies", "given", "made")
 
-    def __init__(self, incoming: Incoming, path: Mapping[str, str]) -> None:
-        self.incoming = incoming
-        self.path = path
-        self.mistakes: list[Mistake] = []
-        self.bodies: dict[str, Any] = {}
-        self.given: dict[type[Given], Given | None] = {}
-        self.made: dict[Callable[..., Any], Any] = {}
+def read_path(function: Callable[..., Any], path: str) -> tuple[str, ...]:
+    """The names in a path. Raises TypeError when it is none."""
+    names = tuple(name for name, _ in _PART.findall(path))
+    rest = _PART.sub("", path)
+    if not path.startswith("/"):
+        raise TypeError(f"{where(function)}: the path {path!r} must begin with /")
+    if "{" in rest or "}" in rest or not all(name.isidentifier() for name in names):
+        raise TypeError(
+            f"{where(function)}: in the path {path!r}, write {{name}} or {{name:path}}; types are annotations"
+        )
+    if len(set(names)) < len(names):
+        raise TypeError(f"{where(function)}: the path {path!r} has a name twice")
+    return names
 
-    async def take_given(self, wanted: tuple[Wanted, ...]) -> None:
-        for each in wanted:
-            if each.kind not in self.given:
-                self.given[each.kind] = await self.incoming.give(each.kind)
-            if self.given[each.kind] is None and not each.optional:
-                raise _absent(each.kind)
 
-    def texts(self, parameters: tuple[Parameter, ...]) -> dict[str, Any]:
-        """Path, query, header and cookie parameters."""
-        values: dict[str, Any] = {}
-        for each in parameters:
-            found = _SOURCES[each.place](self.incoming, self.path, each)
-            if found is None:
-                _missing(each, values, self.mistakes)
-                continue
-            try:
-                values[each.name] = each.shape.parse(found, (each.place, each.alias))
-            except Invalid as error:
-                self.mistakes += error.mistakes
-        return values
+class RequestSource:
+    """One request, as the values of a call. Implements ``calling.Source``."""
 
-    def read_bodies(self, wanted: tuple[Parameter, ...], whole: bool) -> None:
+    __slots__ = ("_endpoint", "_incoming", "_path", "_keys", "_has_mistake")
+
+    def __init__(self, endpoint: Endpoint, incoming: Incoming, path: Mapping[str, str]) -> None:
+        self._endpoint = endpoint
+        self._incoming = incoming
+        self._path = path
+        self._keys: dict[str, Raw] | None = None
+        self._has_mistake = False
+
+    def read(self, parameter: Parameter) -> Any:
+        return _READERS[parameter.place](self, parameter)
+
+    async def give(self, wanted: Wanted) -> Given | None:
+        given = await self._incoming.give(wanted.kind)
+        if given is None and not wanted.optional:
+            raise _absent(wanted.kind)
+        return given
+
+    def _from_path(self, each: Parameter) -> Any:
+        return each.shape.parse(self._path[each.alias], each.location)
+
+    def _from_query(self, each: Parameter) -> Any:
+        found = self._incoming.query.get(each.alias)
+        if not found:
+            return each.absent(each.location)
+        return each.shape.parse(found if each.many else found[-1], each.location)
+
+    def _from_header(self, each: Parameter) -> Any:
+        found = self._incoming.header(each.alias)
+        if not found:
+            return each.absent(each.location)
+        return each.shape.parse(found if each.many else found[0], each.location)
+
+    def _from_cookie(self, each: Parameter) -> Any:
+        found = self._incoming.cookie(each.alias)
+        return each.absent(each.location) if found is None else each.shape.parse(found, each.location)
+
+    def _from_body(self, each: Parameter) -> Any:
         """The body as the one model that is wanted, or by keys when there are several."""
-        body = self.incoming.body
-        if whole:
-            self._parse_body(wanted[0], body or None, ("body",))
-            return
-        keys: dict[str, Raw] = {}
-        if body:
+        if self._endpoint.body_is_whole:
+            text, location = self._incoming.body, _WHOLE
+        else:
+            text, location = bytes(self._read_keys().get(each.alias, _NOTHING)), each.location
+        return each.shape.parse_json(text, location) if text else each.absent(location)
+
+    def _read_keys(self) -> dict[str, Raw]:
+        if self._has_mistake:
+            raise Invalid([])
+        if self._keys is None:
+            body = self._incoming.body
             try:
-                keys = msgspec.json.decode(body, type=dict[str, Raw])
+                self._keys = msgspec.json.decode(body, type=dict[str, Raw]) if body else {}
             except msgspec.ValidationError:
-                text = "Input should be a valid object"
-                self.mistakes.append({"type": "model_attributes_type", "loc": ["body"], "msg": text, "input": None})
-                return
+                self._has_mistake = True
+                text = "Input should be an object with the keys " + ", ".join(
+                    each.alias for each in self._endpoint.bodies
+                )
+                raise Invalid([{"type": "model_type", "loc": ["body"], "msg": text, "input": None}]) from None
             except (msgspec.DecodeError, RecursionError) as error:
                 raise NotText(str(error)) from None
-        for each in wanted:
-            part = keys.get(each.alias)
-            self._parse_body(each, None if part is None else bytes(part), ("body", each.alias))
+        return self._keys
 
-    def _parse_body(self, parameter: Parameter, text: bytes | None, location: tuple[str, ...]) -> None:
-        if text is None:
-            _missing(parameter, self.bodies, self.mistakes, location)
-            return
-        try:
-            self.bodies[parameter.name] = parameter.shape.parse_json(text, location)
-        except Invalid as error:
-            self.mistakes += error.mistakes
 
-    async def fill(self, signature: Signature, values: dict[str, Any]) -> None:
-        """What was given and what providers make; a provider is called once per request, and not after a mistake."""
-        for wanted in signature.wanted:
-            values[wanted.name] = self.given[wanted.kind]
-        for item in signature.provided:
-            if item.provider not in self.made:
-                parameters = item.signature.parameters
-                inner = self.texts(tuple(each for each in parameters if each.place != "body"))
-                inner |= {each.name: self.bodies[each.name] for each in parameters if each.name in self.bodies}
-                await self.fill(item.signature, inner)
-                if self.mistakes:
-                    continue
-                self.made[item.provider] = await _provide(item, inner)
-            values[item.name] = self.made[item.provider]
+_WHOLE: tuple[str, ...] = ("body",)
+_NOTHING = Raw(b"")
+
+_READERS: dict[str, Callable[[RequestSource, Parameter], Any]] = {
+    "path": RequestSource._from_path,
+    "query": RequestSource._from_query,
+    "header": RequestSource._from_header,
+    "cookie": RequestSource._from_cookie,
+    "body": RequestSource._from_body,
+}
 
 
 def _absent(kind: type[Given]) -> HTTPError:
     refusal = getattr(kind, "absent", None)
     return refusal() if refusal else HTTPError(500, "this endpoint wants something that this server does not have")
-
-
-def _missing(
-    parameter: Parameter, values: dict[str, Any], mistakes: list[Mistake], location: tuple[str, ...] | None = None
-) -> None:
-    if parameter.default is not REQUIRED:
-        values[parameter.name] = parameter.default
-        return
-    place = list(location or (parameter.place, parameter.alias))
-    mistakes.append({"type": "missing", "loc": place, "msg": "Field required", "input": None})
-
-
-def _from_query(incoming: Incoming, path: Mapping[str, str], each: Parameter) -> Any:
-    found = incoming.query.get(each.alias)
-    return found if each.many or not found else found[-1]
-
-
-def _from_header(incoming: Incoming, path: Mapping[str, str], each: Parameter) -> Any:
-    found = incoming.header(each.alias.lower())
-    return found or None if each.many else (found[-1] if found else None)
-
-
-_SOURCES: dict[str, Callable[[Incoming, Mapping[str, str], Parameter], Any]] = {
-    "path": lambda incoming, path, each: path.get(each.alias),
-    "query": _from_query,
-    "header": _from_header,
-    "cookie": lambda incoming, path, each: incoming.cookie(each.alias),
-}
-
-
-async def _provide(item: Provided, values: dict[str, Any]) -> Any:
-    made = item.provider(**values)
-    return await made if isinstance(made, Awaitable) else made
-
-
-def _threes(parts: list[str]) -> list[tuple[str, str, str]]:
-    """``re.split`` with two groups gives literal, name, rest, literal, name, rest, ..., literal."""
-    padded = [*parts, "", ""]
-    return [(padded[i], padded[i + 1] or "", padded[i + 2] or "") for i in range(0, len(parts), 3)]

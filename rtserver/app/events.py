@@ -4,17 +4,35 @@ from __future__ import annotations
 
 import enum
 import inspect
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+import types
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass as plain_dataclass
+from dataclasses import field
+from typing import Any, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Raw
+from pydantic.dataclasses import dataclass
 
+from rtserver.app.calling import Callee, InThread
 from rtserver.app.endpoint import Description
-from rtserver.app.parameters import REQUIRED, Parameter, Signature, read_signature, where
+from rtserver.app.parameters import (
+    REQUIRED,
+    Given,
+    Parameter,
+    Signature,
+    Wanted,
+    check_path,
+    read_signature,
+    way,
+    where,
+)
 from rtserver.app.patterns import Pattern
-from rtserver.app.shapes import Invalid, Mistake, Shape, shape
+from rtserver.app.schemas import sent
+from rtserver.app.shapes import Invalid, Mistake, NotText, Shape, shape
+
+LIMIT = 30.0
+"""Seconds until a realtime function is given up, unless it says otherwise."""
 
 
 class Event(enum.Enum):
@@ -87,6 +105,27 @@ class Publish:
 
 ANSWERS = (Accept, Allow, Publish)
 
+OWN: Mapping[Event, type | None] = {
+    Event.CONNECT: Accept,
+    Event.SUBSCRIBE: Allow,
+    Event.PUBLISH: Publish,
+    Event.RPC: None,
+    Event.DISCONNECT: None,
+}
+"""The answer of its own that a function for an event may give."""
+
+TAKES_VALUE = (Event.SUBSCRIBE, Event.PUBLISH, Event.RPC)
+"""Events whose functions may answer with a value: the data of the reply, of the publication, of the result."""
+
+NAMED: Mapping[Event, tuple[str, ...]] = {
+    Event.CONNECT: (),
+    Event.SUBSCRIBE: ("channel",),
+    Event.PUBLISH: ("channel",),
+    Event.RPC: ("method",),
+    Event.DISCONNECT: ("code", "reason"),
+}
+"""What functions may take by name, besides the parts of their pattern."""
+
 
 class EventFunction:
     """One realtime function. ``pattern`` is of channels, or of methods for ``Event.RPC``.
@@ -95,109 +134,159 @@ class EventFunction:
     whole for one model, else by keys. Raises TypeError for a function whose parameters cannot be filled."""
 
     def __init__(
-        self, event: Event, pattern: str, function: Callable[..., Any], description: Description | None = None
+        self,
+        event: Event,
+        pattern: str,
+        function: Callable[..., Any],
+        description: Description | None = None,
+        seconds: float = LIMIT,
     ) -> None:
         self.event = event
         self.pattern = Pattern(pattern)
         self.function = function
-        self.is_async = inspect.iscoroutinefunction(function)
+        self.subject = "method" if event is Event.RPC else "channel"
+        self.seconds = seconds
         self.description = description or Description()
-        taken = inspect.signature(function).parameters
-        subject = "method" if event is Event.RPC else "channel"
-        names = [name for name in (*self.pattern.names, subject) if name in taken]
-        self.subject = subject
-        self.signature: Signature = read_signature(function, frozenset(names))
-        self.payload = tuple(each for each in self.signature.all_parameters() if each.place in ("body", "query"))
+        names = frozenset((*self.pattern.names, *NAMED[event]))
+        self.signature: Signature = read_signature(function, names)
+        check_path(function, self.signature, names)
+        _check_places(function, self.signature)
+        parameters = self.signature.all_parameters()
+        self.payload = tuple(each for each in parameters if each.place in ("body", "query"))
         self.named = tuple(each for each in self.signature.parameters if each.place == "path")
-        for each in self.signature.all_parameters():
-            if each.place in ("header", "cookie"):
-                raise TypeError(f"{where(function)}: parameter {each.name}: realtime functions take no {each.place}")
-        self.is_whole = len(self.payload) == 1 and self.payload[0].place == "body"
-        self.result = self._result_shape()
+        first = self.payload[0] if len({each.alias for each in self.payload}) == 1 else None
+        self.is_whole = first is not None and first.place == "body" and not first.marker.alias
+        self.result: Shape | None = sent(self.signature.returns, ANSWERS)
+        self._check_answer()
+        self._callee = Callee(function, self.signature, way(function))
 
-    def _result_shape(self) -> Shape | None:
-        returns = self.signature.returns
-        if returns in (REQUIRED, None, type(None), *ANSWERS):
-            return None if returns is not REQUIRED else shape(Any)
-        return shape(returns)
-
-    def arguments(self, payload: bytes, name: str, captures: Mapping[str, str]) -> dict[str, Any]:
-        """The values of the pattern and of the payload. Raises ``Invalid`` with every mistake, also for what is no JSON."""
-        mistakes: list[Mistake] = []
-        values: dict[str, Any] = {}
-        for each in self.named:
-            text = name if each.alias == self.subject else captures[each.alias]
-            self._parse(each, text, values, mistakes)
-        if self.is_whole:
-            self._parse_json(self.payload[0], payload or None, ("data",), values, mistakes)
-        elif self.payload:
-            self._by_keys(payload, values, mistakes)
-        if mistakes:
-            raise Invalid(mistakes)
-        return values
-
-    def _by_keys(self, payload: bytes, values: dict[str, Any], mistakes: list[Mistake]) -> None:
-        try:
-            keys = msgspec.json.decode(payload, type=dict[str, Raw]) if payload else {}
-        except (msgspec.DecodeError, RecursionError):
-            names = ", ".join(each.alias for each in self.payload)
-            text = f"Input should be an object with the keys {names}"
-            mistakes.append({"type": "model_attributes_type", "loc": ["data"], "msg": text, "input": None})
+    def _check_answer(self) -> None:
+        """A function that says True or False to allow or refuse would allow everything."""
+        event, returns = self.event, self.signature.returns
+        if event is Event.DISCONNECT and self.payload:
+            raise TypeError(f"{where(self.function)}: a client that has left sends no {self.payload[0].name}")
+        if returns is REQUIRED:
             return
-        for each in self.payload:
-            part = keys.get(each.alias)
-            self._parse_json(each, None if part is None else bytes(part), ("data", each.alias), values, mistakes)
+        kinds = set(get_args(returns) if get_origin(returns) in (Union, types.UnionType) else (returns,))
+        is_foreign = bool(kinds & ({*ANSWERS} - {OWN[event]}))
+        is_value = self.result is not None and event not in TAKES_VALUE
+        if is_foreign or is_value or (bool in kinds and event is not Event.RPC):
+            raise TypeError(f"{where(self.function)}: {self._advice()}")
 
-    def _parse(self, each: Parameter, text: str, values: dict[str, Any], mistakes: list[Mistake]) -> None:
-        try:
-            values[each.name] = each.shape.parse(text, (self.subject, each.alias))
-        except Invalid as error:
-            mistakes += error.mistakes
+    def _advice(self) -> str:
+        own = OWN[self.event]
+        return (
+            f"a function for {self.event.value} returns {'None' if own is None else f'None or {own.__name__}(...)'}"
+            + ("; to refuse, raise Refuse()" if own is not None else "")
+        )
 
-    def _parse_json(
+    async def call(self, source: EventSource, in_thread: InThread) -> Any:
+        """The answer: None, the event's own, or the ``Raw`` of a value. Raises ``Invalid`` with every mistake, ``Refuse`` and
+        ``Disconnect`` as the function does, TypeError for an answer that means nothing."""
+        return await self._callee.call(source, in_thread, self._answer)
+
+    def _answer(self, answer: Any) -> Any:
+        own = OWN[self.event]
+        if answer is None and self.event is not Event.RPC or (own is not None and isinstance(answer, own)):
+            return answer
+        if self.event is Event.RPC and self.result is None:
+            return Raw(b"null")
+        is_value = self.event in TAKES_VALUE and not isinstance(answer, ANSWERS)
+        if not is_value or self.result is None or (isinstance(answer, bool) and self.event is not Event.RPC):
+            raise TypeError(f"it answered with a {type(answer).__name__}: {self._advice()}")
+        return Raw(self.result.dump(answer))
+
+
+def _check_places(function: Callable[..., Any], signature: Signature) -> None:
+    for each in signature.all_parameters():
+        if each.place in ("header", "cookie"):
+            raise TypeError(f"{where(function)}: parameter {each.name}: realtime functions take no {each.place}")
+
+
+class EventSource:
+    """One event, as the values of a call. ``named`` are the parts of the pattern and what the event names. Implements
+    ``calling.Source``."""
+
+    __slots__ = ("_function", "_payload", "_named", "_give", "_keys", "_has_mistake")
+
+    def __init__(
         self,
-        each: Parameter,
-        text: bytes | None,
-        location: tuple[str, ...],
-        values: dict[str, Any],
-        mistakes: list[Mistake],
+        function: EventFunction,
+        payload: bytes,
+        named: Mapping[str, str],
+        give: Callable[[Wanted], Given | None | Awaitable[Given | None]],
     ) -> None:
-        if text is None:
-            if each.default is REQUIRED:
-                mistakes.append({"type": "missing", "loc": list(location), "msg": "Field required", "input": None})
-            else:
-                values[each.name] = each.default
-            return
+        self._function = function
+        self._payload = payload
+        self._named = named
+        self._give = give
+        self._keys: dict[str, Raw] | None = None
+        self._has_mistake = False
+
+    async def give(self, wanted: Wanted) -> Given | None:
+        given = self._give(wanted)
+        return await given if isinstance(given, Awaitable) else given
+
+    def read(self, parameter: Parameter) -> Any:
+        if parameter.place == "path":
+            return parameter.shape.parse(self._named[parameter.alias], (self._function.subject, parameter.alias))
+        if self._function.is_whole:
+            text, location = self._payload, _WHOLE
+        else:
+            text, location = bytes(self._read_keys().get(parameter.alias, _NOTHING)), ("data", parameter.alias)
+        if not text:
+            return parameter.absent(location)
         try:
-            values[each.name] = each.shape.parse_json(text, location)
-        except Invalid as error:
-            mistakes += error.mistakes
+            return parameter.shape.parse_json(text, location)
+        except NotText as error:
+            raise Invalid([_mistake(location, str(error))]) from None
+
+    def _read_keys(self) -> dict[str, Raw]:
+        if self._has_mistake:
+            raise Invalid([])
+        if self._keys is None:
+            try:
+                self._keys = msgspec.json.decode(self._payload, type=dict[str, Raw]) if self._payload else {}
+            except (msgspec.DecodeError, RecursionError):
+                self._has_mistake = True
+                names = ", ".join(each.alias for each in self._function.payload)
+                raise Invalid([_mistake(_WHOLE, f"Input should be an object with the keys {names}")]) from None
+        return self._keys
 
 
-@dataclass(frozen=True, slots=True)
+_WHOLE: tuple[str, ...] = ("data",)
+_NOTHING = Raw(b"")
+
+
+def _mistake(location: tuple[str, ...], text: str) -> Mistake:
+    return {"type": "model_type", "loc": list(location), "msg": text, "input": None}
+
+
+@plain_dataclass(frozen=True, slots=True)
 class Stream:
-    """An async generator whose values are published on ``channel`` while it has subscribers."""
+    """An async generator whose values are published on a channel of ``pattern`` while it has subscribers."""
 
     channel: str
     function: Callable[..., AsyncIterator[Any]]
     signature: Signature
     result: Shape
     description: Description
+    pattern: Pattern
 
 
 def read_stream(channel: str, function: Callable[..., Any], description: Description) -> Stream:
     """Raises TypeError when ``function`` is no async generator, or wants something that a stream has not."""
     if not inspect.isasyncgenfunction(function):
         raise TypeError(f"{where(function)}: a stream is an async generator: async def with yield")
-    signature = read_signature(function)
-    if signature.parameters:
-        raise TypeError(
-            f"{where(function)}: a stream has no request, so nothing can fill {signature.parameters[0].name}"
-        )
-    inner = getattr(signature.returns, "__args__", (Any,))
-    return Stream(
-        channel, function, signature, shape(inner[0] if signature.returns is not REQUIRED else Any), description
-    )
+    pattern = Pattern(channel)
+    names = frozenset((*pattern.names, "channel"))
+    signature = read_signature(function, names)
+    check_path(function, signature, names)
+    for each in signature.all_parameters():
+        if each.place != "path":
+            raise TypeError(f"{where(function)}: a stream has no request, so nothing can fill {each.name}")
+    inner = get_args(signature.returns) or (Any,)
+    return Stream(channel, function, signature, shape(inner[0]), description, pattern)
 
 
 def sentence(mistakes: list[Mistake], limit: int = 1000) -> str:

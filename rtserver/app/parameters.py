@@ -1,23 +1,20 @@
 """What a function wants, read from its annotations: path, query, header, cookie and body parameters, and things to be given.
 
-The rules are those that users of FastAPI know: a name in the path template is a path parameter, a standard type a query
-parameter, a model the body; ``Annotated[..., Header()]`` and its siblings say otherwise.
+The rules are those that users of FastAPI know: a name in the path template is a path parameter, a type that fits into a text
+a query parameter, anything else the body; ``Annotated[..., Header()]`` and its siblings say otherwise.
 """
 
 from __future__ import annotations
 
-import datetime
-import decimal
+import copy
 import enum
 import inspect
-import pathlib
 import types
-import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from rtserver.app.shapes import Shape, is_struct, shape
+from rtserver.app.shapes import Invalid, Shape, fits_text, is_list, shape
 
 REQUIRED: Any = inspect.Parameter.empty
 Place = Literal["path", "query", "header", "cookie", "body"]
@@ -56,11 +53,14 @@ class Body(Marker):
 
 
 _PLACES: dict[type[Marker], Place] = {Path: "path", Query: "query", Header: "header", Cookie: "cookie", Body: "body"}
+_ORDER = tuple(_PLACES.values())
+"""In which mistakes are told."""
 
 
 @dataclass(frozen=True, slots=True)
 class Depends:
-    """A value that ``provider`` makes for each call. Providers declare parameters like any other function."""
+    """A value that ``provider`` makes for each call. Providers declare parameters like any other function; one that yields
+    is gone on with when the answer is made."""
 
     provider: Callable[..., Any]
 
@@ -71,7 +71,8 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One value from the request. ``default`` is ``REQUIRED`` when there is none; ``many``: every occurrence, as a list."""
+    """One value from the request. ``default`` is ``REQUIRED`` when there is none; ``many``: every occurrence, as a list.
+    ``location`` begins the place of mistakes."""
 
     name: str
     place: Place
@@ -80,6 +81,19 @@ class Parameter:
     default: Any
     many: bool
     marker: Marker
+    location: tuple[str, str] = field(init=False)
+    is_shared: bool = field(init=False)
+    """Whether the default is one that no call can change."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "location", (self.place, self.alias))
+        object.__setattr__(self, "is_shared", type(self.default).__hash__ is not None)
+
+    def absent(self, location: tuple[str, ...]) -> Any:
+        """What it is when the request does not have it. Raises ``Invalid`` when it must."""
+        if self.default is REQUIRED:
+            raise Invalid([{"type": "missing", "loc": list(location), "msg": "Field required", "input": None}])
+        return self.default if self.is_shared else copy.deepcopy(self.default)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +105,23 @@ class Wanted:
     optional: bool
 
 
+class Way(enum.Enum):
+    """How a function is run. Plain functions have a thread, so that one that blocks keeps nothing else waiting."""
+
+    AWAITED = "async def"
+    THREAD = "def"
+    HERE = "class"
+    AWAITED_GENERATOR = "async def with yield"
+    THREAD_GENERATOR = "def with yield"
+
+
+_KINDS: dict[Way, Callable[[Any], bool]] = {
+    Way.AWAITED_GENERATOR: inspect.isasyncgenfunction,
+    Way.THREAD_GENERATOR: inspect.isgeneratorfunction,
+    Way.AWAITED: inspect.iscoroutinefunction,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Provided:
     """One value from a provider, with what that wants itself."""
@@ -98,11 +129,12 @@ class Provided:
     name: str
     provider: Callable[..., Any]
     signature: Signature
+    way: Way
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Everything that a function wants, and the type of what it returns (None: not declared)."""
+    """Everything that a function wants, and the type of what it returns (``REQUIRED``: not declared)."""
 
     parameters: tuple[Parameter, ...]
     wanted: tuple[Wanted, ...]
@@ -116,18 +148,19 @@ class Signature:
     def all_wanted(self) -> tuple[Wanted, ...]:
         return self.wanted + tuple(each for item in self.provided for each in item.signature.all_wanted())
 
+    def all_provided(self) -> tuple[Provided, ...]:
+        return self.provided + tuple(each for item in self.provided for each in item.signature.all_provided())
+
 
 def read_signature(function: Callable[..., Any], path_names: frozenset[str] = frozenset()) -> Signature:
-    """Raises TypeError, naming function and parameter, when an annotation is missing or means nothing here."""
+    """Raises TypeError, naming function and parameter, when an annotation is missing or means nothing here. Providers may
+    take what is in the path too."""
     hints = _hints(function)
     parameters: list[Parameter] = []
     wanted: list[Wanted] = []
     provided: list[Provided] = []
     for name, item in inspect.signature(function).parameters.items():
-        if item.kind in (item.VAR_POSITIONAL, item.VAR_KEYWORD, item.POSITIONAL_ONLY):
-            raise TypeError(f"{where(function)}: parameter {name} cannot be filled: take named parameters only")
-        if name not in hints:
-            raise TypeError(f"{where(function)}: parameter {name} has no annotation: say its type")
+        _check_item(function, item, hints)
         found = _classify(function, item, hints[name], path_names)
         if isinstance(found, Parameter):
             parameters.append(found)
@@ -135,18 +168,28 @@ def read_signature(function: Callable[..., Any], path_names: frozenset[str] = fr
             wanted.append(found)
         else:
             provided.append(found)
-    missing = path_names - {each.alias for each in parameters if each.place == "path"} - _path_names(provided)
-    if missing:
-        raise TypeError(f"{where(function)}: the path has {', '.join(sorted(missing))}, the function does not take it")
+    parameters.sort(key=lambda each: _ORDER.index(each.place))
     return Signature(tuple(parameters), tuple(wanted), tuple(provided), hints.get("return", REQUIRED))
+
+
+def check_path(function: Callable[..., Any], signature: Signature, names: frozenset[str]) -> None:
+    """Raises TypeError when a path parameter is not in the path; nothing would ever fill it."""
+    for each in signature.all_parameters():
+        if each.place == "path" and each.alias not in names:
+            raise TypeError(f"{where(function)}: parameter {each.name}: the path has no {{{each.alias}}}")
+
+
+def way(function: Callable[..., Any]) -> Way:
+    if inspect.isclass(function):
+        return Way.HERE
+    for kind, found in _KINDS.items():
+        if found(function) or found(type(function).__call__):
+            return kind
+    return Way.THREAD
 
 
 def where(function: Callable[..., Any]) -> str:
     return f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', repr(function))}"
-
-
-def _path_names(provided: list[Provided]) -> set[str]:
-    return {each.alias for item in provided for each in item.signature.all_parameters() if each.place == "path"}
 
 
 def _hints(function: Callable[..., Any]) -> Mapping[str, Any]:
@@ -157,31 +200,44 @@ def _hints(function: Callable[..., Any]) -> Mapping[str, Any]:
         raise TypeError(f"{where(function)}: an annotation names {error.name}, which is not there") from error
 
 
+def _check_item(function: Callable[..., Any], item: inspect.Parameter, hints: Mapping[str, Any]) -> None:
+    if item.kind in (item.VAR_POSITIONAL, item.VAR_KEYWORD, item.POSITIONAL_ONLY):
+        raise TypeError(f"{where(function)}: parameter {item.name} cannot be filled: take named parameters only")
+    if item.name not in hints:
+        raise TypeError(f"{where(function)}: parameter {item.name} has no annotation: say its type")
+    if isinstance(item.default, Marker | Depends):
+        kind = type(item.default).__name__
+        raise TypeError(
+            f"{where(function)}: parameter {item.name}: {kind} is no default: write {item.name}: Annotated[..., {kind}()]"
+        )
+
+
 def _classify(
     function: Callable[..., Any], item: inspect.Parameter, annotation: Any, path_names: frozenset[str]
 ) -> Parameter | Wanted | Provided:
     markers = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
     for marker in markers:
         if isinstance(marker, Depends):
-            return Provided(item.name, marker.provider, read_signature(marker.provider, frozenset()))
+            provider = marker.provider
+            return Provided(item.name, provider, read_signature(provider, path_names), way(provider))
     given = _given(annotation)
     if given is not None:
         return Wanted(item.name, *given)
     marker = next((each for each in markers if isinstance(each, Marker)), None)
     place = _place(item.name, annotation, marker, path_names)
     marker = marker or Marker()
-    try:
-        return Parameter(
-            item.name,
-            place,
-            marker.alias or (item.name.replace("_", "-") if place == "header" else item.name),
-            shape(annotation),
-            item.default,
-            place in ("query", "header") and _is_list(annotation),
-            marker,
+    many = is_list(annotation)
+    if place != "body" and not fits_text(annotation, many=many and place in ("query", "header")):
+        raise TypeError(
+            f"{where(function)}: parameter {item.name}: {annotation!r} does not fit into a {place}: take its fields as "
+            f"parameters of their own, or a provider of it: Annotated[..., Depends(function)]"
         )
+    alias = marker.alias or (item.name.replace("_", "-") if place == "header" else item.name)
+    try:
+        found = shape(annotation)
     except TypeError as error:
         raise TypeError(f"{where(function)}: parameter {item.name}: {error}") from error
+    return Parameter(item.name, place, alias, found, item.default, many and place in ("query", "header"), marker)
 
 
 def _place(name: str, annotation: Any, marker: Marker | None, path_names: frozenset[str]) -> Place:
@@ -189,10 +245,12 @@ def _place(name: str, annotation: Any, marker: Marker | None, path_names: frozen
         return _PLACES[type(marker)]
     if name in path_names:
         return "path"
-    return "query" if _is_plain(annotation) else "body"
+    return "query" if fits_text(annotation) else "body"
 
 
 def _given(annotation: Any) -> tuple[type[Given], bool] | None:
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
     if isinstance(annotation, type) and issubclass(annotation, Given):
         return annotation, False
     if get_origin(annotation) in (Union, types.UnionType):
@@ -200,32 +258,3 @@ def _given(annotation: Any) -> tuple[type[Given], bool] | None:
         if len(inner) == 1 and isinstance(inner[0], type) and issubclass(inner[0], Given):
             return inner[0], True
     return None
-
-
-_PLAIN = (
-    *(str, int, float, bool, bytes, decimal.Decimal, uuid.UUID, enum.Enum, pathlib.PurePath),
-    *(datetime.date, datetime.time, datetime.timedelta),
-)
-
-
-def _is_plain(annotation: Any) -> bool:
-    """Whether a type fits into a text: then it is looked for in the query."""
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        return _is_plain(get_args(annotation)[0])
-    if origin is Literal or annotation is type(None):
-        return True
-    if origin in (Union, types.UnionType):
-        return all(_is_plain(each) for each in get_args(annotation))
-    if origin in (list, set, frozenset, tuple):
-        return not is_struct(annotation) and all(_is_plain(each) for each in get_args(annotation) if each is not ...)
-    return isinstance(annotation, type) and issubclass(annotation, _PLAIN)
-
-
-def _is_list(annotation: Any) -> bool:
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        return _is_list(get_args(annotation)[0])
-    if origin in (Union, types.UnionType):
-        return any(_is_list(each) for each in get_args(annotation))
-    return origin in (list, set, frozenset, tuple) or annotation in (list, set, frozenset, tuple)

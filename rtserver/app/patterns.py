@@ -10,11 +10,17 @@ T = TypeVar("T")
 
 
 class Pattern:
-    """``*`` stands for anything, ``{name}`` for anything up to the next ``:`` and is given to the function by that name."""
+    """``*`` stands for anything, ``{name}`` for anything up to the next ``:`` and is given to the function by that name.
+    Raises TypeError for braces that hold no name."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.names = tuple(re.findall(r"\{(\w+)\}", text))
+        rest = re.sub(r"\{\w+\}", "", text)
+        if "{" in rest or "}" in rest or not all(name.isidentifier() for name in self.names):
+            raise TypeError(f"the pattern {text!r}: write {{name}}; types are annotations of the function")
+        if len(set(self.names)) < len(self.names):
+            raise TypeError(f"the pattern {text!r} has a name twice")
         self.is_exact = not self.names and "*" not in text
         parts = re.split(r"(\{\w+\}|\*)", text)
         self._regex = re.compile("".join(_part(part) for part in parts), re.DOTALL)

@@ -6,14 +6,18 @@ msgspec for its structs (payloads pass through byte for byte), pydantic for ever
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import collections
+import types
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from dataclasses import is_dataclass
+from enum import Enum
 from functools import cache
-from typing import Annotated, Any, Protocol, get_origin
+from typing import Annotated, Any, Literal, NewType, Protocol, Union, get_args, get_origin
 
 import msgspec
-from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
+from pydantic import BaseModel, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
-from pydantic_core import to_jsonable_python
+from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 Location = tuple[str | int, ...]
 Mistake = dict[str, Any]
@@ -21,13 +25,19 @@ Mistake = dict[str, Any]
 
 REF_TEMPLATE = "#/components/schemas/{model}"
 
+MISTAKE_LIMIT = 1000
+"""Mistakes that are listed; of more the client is told the number."""
+
+ECHO_LIMIT = 1_048_576
+"""Bytes that all inputs of one answer may have together: a small request must not become a huge answer."""
+
 
 class Invalid(Exception):
     """What a client sent does not fit; every mistake at once."""
 
     def __init__(self, mistakes: list[Mistake]) -> None:
         self.mistakes = mistakes
-        super().__init__(f"{len(mistakes)} mistakes, the first: {mistakes[0]['loc']} {mistakes[0]['msg']}")
+        super().__init__("; ".join(f"{each['loc']} {each['msg']}" for each in mistakes[:3]))
 
 
 class NotText(Exception):
@@ -66,21 +76,23 @@ class PydanticShape:
         try:
             return self._validate(value)
         except ValidationError as error:
-            raise Invalid(_mistakes(error, location)) from None
+            raise Invalid(_mistakes(error, location, 0)) from None
 
     def parse_json(self, text: bytes, location: Location) -> Any:
         try:
             return self._validate_json(text)
         except ValidationError as error:
-            mistakes = _mistakes(error, location)
-            if mistakes[0]["type"] == "json_invalid":
+            mistakes = _mistakes(error, location, len(text))
+            if mistakes[0]["type"] == "json_invalid" and len(mistakes[0]["loc"]) == len(location):
                 raise NotText(mistakes[0]["msg"]) from None
             raise Invalid(mistakes) from None
 
     def dump(self, value: Any) -> bytes:
+        """Instances of models are taken as valid; what was changed in them since shows when they are written."""
         try:
-            return self._to_json(self._validate(value, from_attributes=True), warnings=False)
-        except ValidationError as error:
+            found = self._validate(value, from_attributes=True)
+            return self._to_json(found, by_alias=True, warnings="error", fallback=_builtins)
+        except (ValidationError, PydanticSerializationError) as error:
             raise Unfit(str(error)) from None
 
 
@@ -106,12 +118,30 @@ class StructShape:
             raise NotText(str(error)) from None
 
     def dump(self, value: Any) -> bytes:
-        if type(value) is self.annotation:
-            return msgspec.json.encode(value)
+        """A struct looks at its values only when it is read: so what was written is read once."""
         try:
-            return msgspec.json.encode(msgspec.convert(value, self.annotation, from_attributes=True))
-        except (msgspec.ValidationError, TypeError) as error:
+            if type(value) is not self.annotation:
+                value = msgspec.convert(value, self.annotation, from_attributes=True)
+            text = msgspec.json.encode(value)
+            self._decoder.decode(text)
+        except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:
             raise Unfit(str(error)) from None
+        return text
+
+
+def as_json(value: Any) -> bytes:
+    """Any JSON value, model, dataclass or struct, also inside of others. Raises ``Unfit`` for anything else."""
+    try:
+        return to_json(value, by_alias=True, inf_nan_mode="null", fallback=_builtins)
+    except PydanticSerializationError as error:
+        raise Unfit(str(error)) from None
+
+
+def _builtins(value: Any) -> Any:
+    """pydantic knows no structs."""
+    if isinstance(value, msgspec.Struct | msgspec.Raw):
+        return msgspec.json.decode(msgspec.json.encode(value))
+    raise TypeError(f"{type(value).__name__} is no JSON value and no model")
 
 
 @cache
@@ -132,8 +162,9 @@ def _make(annotation: Any) -> Shape:
     try:
         return kind(annotation)
     except (PydanticSchemaGenerationError, PydanticUserError) as error:
+        why = str(error).partition("\n")[0]
         raise TypeError(
-            f"{annotation!r} is no type that can be validated: use a model, a dataclass or a standard type"
+            f"{annotation!r} is no type that can be validated: use a model, a dataclass or a standard type ({why})"
         ) from error
 
 
@@ -147,14 +178,64 @@ def is_struct(annotation: Any) -> bool:
     return any(is_struct(each) for each in inner)
 
 
-def _mistakes(error: ValidationError, location: Location) -> list[Mistake]:
+LISTS = (list, set, frozenset, tuple, collections.deque, Sequence, Set)
+
+
+def is_list(annotation: Any) -> bool:
+    """Whether several values make one of these."""
+    annotation = _bare(annotation)
+    if get_origin(annotation) in (Union, types.UnionType):
+        return any(is_list(each) for each in get_args(annotation))
+    return get_origin(annotation) in LISTS or annotation in LISTS
+
+
+def fits_text(annotation: Any, *, many: bool = False) -> bool:
+    """Whether a value of this type can be written as one text, as in a query; with ``many`` also as several."""
+    annotation = _bare(annotation)
+    origin = get_origin(annotation)
+    if origin is Literal or annotation is type(None):
+        return True
+    if origin in (Union, types.UnionType):
+        return all(fits_text(each, many=many) for each in get_args(annotation))
+    if origin in LISTS or annotation in LISTS:
+        return many and all(fits_text(each) for each in get_args(annotation) if each is not ...)
+    return isinstance(annotation, type) and origin is None and not _has_fields(annotation)
+
+
+def _has_fields(kind: type) -> bool:
+    if issubclass(kind, BaseModel | msgspec.Struct | Mapping) or is_dataclass(kind):
+        return True
+    return issubclass(kind, Collection) and not issubclass(kind, str | bytes | Enum)
+
+
+def _bare(annotation: Any) -> Any:
+    """Without ``Annotated`` and other names."""
+    while True:
+        if get_origin(annotation) is Annotated:
+            annotation = get_args(annotation)[0]
+        elif isinstance(annotation, NewType):
+            annotation = annotation.__supertype__
+        elif type(annotation).__name__ == "TypeAliasType":
+            annotation = annotation.__value__
+        else:
+            return annotation
+
+
+def _mistakes(error: ValidationError, location: Location, size: int) -> list[Mistake]:
+    """``size``: bytes of the text that they were found in."""
+    count = error.error_count()
+    if count > MISTAKE_LIMIT:
+        text = f"{count} mistakes, too many to list"
+        return [{"type": "too_many_mistakes", "loc": list(location), "msg": text, "input": None}]
     found = []
-    for each in error.errors(include_url=False):
+    shows_input = count * size <= ECHO_LIMIT
+    for each in error.errors(include_url=False, include_input=shows_input):
+        given = each["input"] if shows_input else None
         mistake: Mistake = {
             "type": each["type"],
             "loc": [*location, *each["loc"]],
             "msg": each["msg"],
-            "input": to_jsonable_python(each["input"], fallback=repr, bytes_mode="utf8", inf_nan_mode="strings"),
+            "input": to_jsonable_python(given, fallback=repr, bytes_mode="utf8", inf_nan_mode="strings"),
         }
         if "ctx" in each:
             mistake["ctx"] = to_jsonable_python(each["ctx"], fallback=str)

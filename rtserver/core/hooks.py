@@ -164,6 +164,9 @@ class Hooks(Protocol):
 
     def disconnect(self) -> DisconnectHook | None: ...
 
+    def left(self, client: str) -> None:
+        """A connection has ended, before anybody is asked about that: nobody waits for answers to its questions any more."""
+
 
 class NoHooks:
     """Nobody is asked: the configuration and tokens decide alone."""
@@ -188,6 +191,9 @@ class NoHooks:
 
     def disconnect(self) -> DisconnectHook | None:
         return None
+
+    def left(self, client: str) -> None:
+        """Nobody was asked anything."""
 
 
 class ChainedHooks:
@@ -232,7 +238,17 @@ class ChainedHooks:
             return None
 
         async def all_of_them(caller: Caller, code: int, reason: str) -> None:
+            failures: list[Exception] = []
             for hook in hooks:
-                await hook(caller, code, reason)
+                try:
+                    await hook(caller, code, reason)
+                except Exception as failure:
+                    failures.append(failure)
+            if failures:
+                raise failures[0] if len(failures) == 1 else ExceptionGroup("more than one hook failed", failures)
 
         return all_of_them
+
+    def left(self, client: str) -> None:
+        for each in self._chain:
+            each.left(client)

@@ -36,6 +36,7 @@ from rtserver.core.hooks import (
     ConnectHook,
     DisconnectHook,
     Identity,
+    NoHooks,
     PublishAsked,
     PublishHook,
     RefreshAsked,
@@ -185,7 +186,7 @@ class Backend:
             )
 
 
-class ProxyHooks:
+class ProxyHooks(NoHooks):
     """``core.hooks.Hooks`` over HTTP, as the configuration says. ``clock`` is the reactor."""
 
     def __init__(

@@ -68,6 +68,7 @@ class Lease:
         was_held = self.state is LeaseState.HELD
         self._lose()
         self.state = LeaseState.IDLE
+        self._shard.subscriber.unsubscribe([self._shard.name("lease", self._name).encode()])
         if self._trying is not None:
             await self._trying
         if was_held or self._shard.reactor.seconds() < self._until:

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
+import enum
+import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs
 
-import msgspec
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
+from rtserver.app.calling import InThread, TooBusy
 from rtserver.app.endpoint import JSON, Endpoint, HTTPError, Response
+from rtserver.app.events import Refuse
 from rtserver.app.parameters import Given, where
 from rtserver.app.routes import Match, Routes
-from rtserver.app.shapes import Invalid, NotText, Unfit
+from rtserver.app.shapes import Invalid, NotText, Unfit, as_json
 from rtserver.node import Log
 
 Giver = Callable[["TwistedIncoming"], Given | None | Awaitable[Given | None]]
 """Makes what a function asks for by type, for one request."""
-
-InThread = Callable[[Callable[..., Any], dict[str, Any]], Awaitable[Any]]
-"""Runs a plain function in a thread of a bounded pool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +57,9 @@ class TwistedIncoming:
 
     @cached_property
     def _cookies(self) -> Mapping[str, str]:
-        cookies: SimpleCookie = SimpleCookie()
-        for line in self.header("cookie"):
-            try:
-                cookies.load(line)
-            except CookieError:
-                continue  # a cookie that is none is not there; the parameter then is missing
-        return {name: morsel.value for name, morsel in cookies.items()}
+        """Whatever browsers send (RFC 6265, section 5.2), which is more than what servers may set."""
+        pairs = [part.partition("=") for line in self.header("cookie") for part in line.split(";")]
+        return {name.strip(): _unquoted(value.strip()) for name, equals, value in pairs if equals}
 
     def cookie(self, name: str) -> str | None:
         return self._cookies.get(name)
@@ -96,6 +92,7 @@ class EndpointsResource(Resource):
         super().__init__()
         self._routes = routes
         self._around = surroundings
+        self._quiet_until = 0.0
 
     def render(self, request: Request) -> bytes | int:
         origin = request.getHeader(b"origin")
@@ -131,65 +128,137 @@ class EndpointsResource(Resource):
 
     def _begin(self, request: Request, match: Match) -> None:
         """Most endpoints are done before this returns: only the others need a time limit and an eye on the client."""
-        work = Deferred.fromCoroutine(self._run(request, match))
-        if not work.called:
-            work.addTimeout(match.endpoint.limits.seconds, self._around.clock)
-            request.notifyFinish().addErrback(lambda gone: work.cancel())
-        work.addCallbacks(
-            lambda response: _send(request, response), lambda failure: self._failed(request, match, failure)
-        )
-        work.addErrback(lambda failure: self._around.log("error", "an answer could not be sent", failure.value))
-
-    async def _run(self, request: Request, match: Match) -> Response:
-        endpoint = match.endpoint
         incoming = TwistedIncoming(request, self._around.givers)
-        refusal = _unfit_body(request, endpoint, incoming) if endpoint.takes_body else None
+        work = Deferred.fromCoroutine(self._run(incoming, match))
+        if work.called:
+            work.addBoth(self.end, incoming, match.endpoint)
+        else:
+            Waiting(self, incoming, match.endpoint, work)
+
+    async def _run(self, incoming: TwistedIncoming, match: Match) -> Response:
+        """Raises what is no answer to the client: the application's mistakes."""
+        endpoint = match.endpoint
+        refusal = _unfit_body(endpoint, incoming) if endpoint.takes_body else None
         if refusal is not None:
             return refusal
         try:
-            values = await endpoint.arguments(incoming, match.path)
-            if endpoint.is_async:
-                result = await endpoint.function(**values)
-            else:
-                result = await self._around.in_thread(endpoint.function, values)
-            return endpoint.answer(result)
+            return await endpoint.respond(incoming, match.path, self._around.in_thread)
         except Invalid as error:
             return _refusal(422, error.mistakes)
         except NotText as error:
             return _refusal(400, f"The body is not JSON: {error}")
         except HTTPError as error:
             return _refusal(error.status, error.detail, error.headers)
-        except (CancelledError, TimeoutError):
-            raise
-        except Exception as error:
-            return self._broken(incoming, endpoint, error)
+        except Refuse as error:
+            return _refusal(_STATUS.get(error.code, error.code if 400 <= error.code <= 599 else 403), error.message)
+        except TooBusy as error:
+            self._log_busy(str(error))
+            return _refusal(503, "The server is busy, try again", {"retry-after": "1"})
 
-    def _broken(self, incoming: TwistedIncoming, endpoint: Endpoint, error: Exception) -> Response:
+    def late(self, incoming: TwistedIncoming, endpoint: Endpoint) -> None:
+        """The time of an endpoint is over."""
+        seconds = endpoint.limits.seconds
+        text = f"{where(endpoint.function)} took longer than its {seconds:g} s and was given up"
+        self._around.log("warn", text, request=incoming.id)
+        _send(incoming.request, _refusal(504, f"no answer within {seconds:g} s", {"x-request-id": incoming.id}))
+
+    def end(self, outcome: Response | Failure, incoming: TwistedIncoming, endpoint: Endpoint) -> None:
+        response = self.broken(outcome, incoming, endpoint) if isinstance(outcome, Failure) else outcome
+        try:
+            _send(incoming.request, response)
+        except Exception:  # such as a header with a name that is none
+            _send(incoming.request, self.broken(Failure(), incoming, endpoint))
+
+    @property
+    def clock(self) -> IReactorTime:
+        return self._around.clock
+
+    def broken(self, failure: Failure, incoming: TwistedIncoming, endpoint: Endpoint) -> Response:
         """The client gets a name for what happened, the log what it was."""
-        what = "its result does not fit the declared type" if isinstance(error, Unfit) else "it failed"
-        self._around.log("error", f"{where(endpoint.function)}: {what}", error, request=incoming.id)
-        body = msgspec.json.encode({"detail": "Internal Server Error", "request_id": incoming.id})
+        what = "its result does not fit the declared type" if failure.check(Unfit) else "it failed"
+        self._around.log("error", f"{where(endpoint.function)}: {what}", failure.value, request=incoming.id)
+        body = as_json({"detail": "Internal Server Error", "request_id": incoming.id})
         return Response(body, status=500, headers={"x-request-id": incoming.id})
 
-    def _failed(self, request: Request, match: Match, failure: Any) -> None:
-        if failure.check(CancelledError):
-            return
-        seconds = match.endpoint.limits.seconds
-        self._around.log(
-            "warn", f"{where(match.endpoint.function)} took longer than its {seconds:g} s and was given up"
-        )
-        _send(request, _refusal(504, f"no answer within {seconds:g} s"))
+    def _log_busy(self, text: str) -> None:
+        """Once a second at most: a line for each would make it worse."""
+        now = self.clock.seconds()
+        if now >= self._quiet_until:
+            self._quiet_until = now + 1.0
+            self._around.log("warn", text)
 
 
-def _unfit_body(request: Request, endpoint: Endpoint, incoming: TwistedIncoming) -> Response | None:
-    kind = (request.getHeader("content-type") or JSON).partition(";")[0].strip().lower()
+class Phase(enum.Enum):
+    RUNNING = "running"
+    ENDED = "ended"
+    LATE = "late"
+    GONE = "gone"
+
+
+class Waiting:
+    """A request whose endpoint is not done yet. It is answered when it is, or when its time is over; it is given up then, and
+    when the client has left."""
+
+    def __init__(
+        self, resource: EndpointsResource, incoming: TwistedIncoming, endpoint: Endpoint, work: Deferred[Response]
+    ) -> None:
+        self._resource = resource
+        self._incoming = incoming
+        self._endpoint = endpoint
+        self._work = work
+        self._phase = Phase.RUNNING
+        self._timer = resource.clock.callLater(endpoint.limits.seconds, self._late)
+        incoming.request.notifyFinish().addErrback(self._gone)
+        work.addBoth(self._ended)
+
+    def _late(self) -> None:
+        self._phase = Phase.LATE
+        self._resource.late(self._incoming, self._endpoint)
+        self._work.cancel()
+
+    def _gone(self, reason: Failure) -> None:
+        if self._phase is Phase.RUNNING:
+            self._phase = Phase.GONE
+            self._timer.cancel()
+            self._work.cancel()
+
+    def _ended(self, outcome: Response | Failure) -> None:
+        if self._phase is Phase.RUNNING:
+            self._phase = Phase.ENDED
+            self._timer.cancel()
+            self._resource.end(outcome, self._incoming, self._endpoint)
+        elif isinstance(outcome, Failure) and not outcome.check(CancelledError):
+            self._resource.broken(outcome, self._incoming, self._endpoint)
+
+
+_STATUS = {101: 401, 102: 404, 103: 403, 104: 404, 106: 429, 107: 400, 111: 429}
+"""HTTP status of the protocol's errors, for what refuses calls of both kinds."""
+
+
+def _unquoted(value: str) -> str:
+    """The value of a cookie without its quotes."""
+    if len(value) < 2 or not value[0] == value[-1] == '"':
+        return value
+    return re.sub(r"\\(.)", r"\1", value[1:-1])
+
+
+def _unfit_body(endpoint: Endpoint, incoming: TwistedIncoming) -> Response | None:
+    request = incoming.request
     if len(incoming.body) > endpoint.limits.body_size:
         return _refusal(413, f"the body is larger than {endpoint.limits.body_size} bytes")
     if not is_utf8(incoming.body):
         return _refusal(400, "The body is not UTF-8")
-    if incoming.body and endpoint.limits.checks_type and kind != JSON and not kind.endswith("+json"):
+    if request.getHeader(b"content-encoding") not in (None, b"identity"):
+        return _refusal(415, "send the body without a Content-Encoding")
+    if incoming.body and endpoint.limits.checks_type and not _is_json(request.getHeader(b"content-type") or b""):
         return _refusal(415, f"send the body as {JSON}")
     return None
+
+
+def _is_json(kind: bytes) -> bool:
+    """Pages of other origins may send bodies of three other types, and of none, without asking first (CORS)."""
+    kind = kind.partition(b";")[0].strip().lower()
+    return kind == b"application/json" or kind.endswith(b"+json")
 
 
 def is_utf8(body: bytes) -> bool:
@@ -201,7 +270,7 @@ def is_utf8(body: bytes) -> bool:
 
 
 def _refusal(status: int, detail: Any, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(msgspec.json.encode({"detail": detail}), status=status, headers=headers or {})
+    return Response(as_json({"detail": detail}), status=status, headers=headers or {})
 
 
 def _send(request: Request, response: Response) -> None:
@@ -211,7 +280,8 @@ def _send(request: Request, response: Response) -> None:
     request.setResponseCode(response.status)
     headers = request.responseHeaders
     for name, value in response.headers.items():
-        headers.setRawHeaders(name, [value])
+        for each in (value,) if isinstance(value, str) else value:
+            headers.addRawHeader(name, each)
     if response.status not in (204, 304):
         headers.setRawHeaders(b"content-type", [response.media_type.encode()])
         headers.setRawHeaders(b"content-length", [b"%d" % len(response.content)])
