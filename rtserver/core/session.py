@@ -16,9 +16,9 @@ import msgspec
 from msgspec import Raw
 
 from rtserver.core import errors
+from rtserver.core.duties import DUTIES
 from rtserver.core.errors import (
     BadFrame,
-    BrokerError,
     CommandError,
     Disconnected,
     DisconnectReason,
@@ -277,6 +277,10 @@ class Session:
         """The disconnect push, for transports whose close carries no code."""
         return self.wire.push(Push(disconnect=Disconnect(reason.code, reason.reason)))
 
+    @property
+    def is_connected(self) -> bool:
+        return self.state is State.CONNECTED
+
     def check_open(self) -> None:
         """After an await: raises ``Disconnected`` when the client left meanwhile."""
         if self.state is State.CLOSED:
@@ -337,59 +341,9 @@ class Session:
         """Lenient: a pong without a ping is not answered by a disconnect, because no client is helped by that."""
         self.pong_by = 0.0
 
-    def _stale(self, now: float) -> None:
-        if self.state is not State.CONNECTED:
-            self.close(errors.STALE)
-
-    def _ping(self, now: float) -> None:
-        self.write(self.wire.ping())
-        self.ping_at = now + self.host.env.client.ping_interval
-        if not self.wire.unidirectional:
-            self.pong_by = now + self.host.env.client.pong_timeout
-
-    def _no_pong(self, now: float) -> None:
-        self.close(errors.NO_PONG)
-
-    def _refresh_presence(self, now: float) -> None:
-        self.presence_at = now + self.host.env.client.presence_update_interval
-        for sub in self.subs.values():
-            if sub.presence and sub.gate is None:
-                self.host.env.spawn(self._keep_presence(sub))
-
-    async def _keep_presence(self, sub: Subscription) -> None:
-        try:
-            await self.host.add_presence(sub)
-        except BrokerError as failure:
-            self.host.report(self, "presence refresh", failure)
-
-    def _expire(self, now: float) -> None:
-        if self.client_refresh:
-            self.close(errors.CONNECTION_EXPIRED)
-        else:
-            self.host.refresh(self)
-
-    def _expire_subs(self, now: float) -> None:
-        for sub in [sub for sub in self.subs.values() if sub.expire_at and sub.expire_at <= now]:
-            if sub.client_refresh:
-                self.drop(sub, errors.UNSUBSCRIBED_EXPIRED)
-            else:
-                sub.expire_at = 0.0
-                self.host.refresh_subscription(self, sub)
-        self.plan_sub_expiry()
-
     def plan_sub_expiry(self) -> None:
         self.sub_expires_at = min((sub.expire_at for sub in self.subs.values() if sub.expire_at), default=0.0)
 
-
-DUTIES: tuple[tuple[str, Callable[[Session, float], None]], ...] = (
-    ("stale_by", Session._stale),
-    ("pong_by", Session._no_pong),
-    ("expires_at", Session._expire),
-    ("sub_expires_at", Session._expire_subs),
-    ("ping_at", Session._ping),
-    ("presence_at", Session._refresh_presence),
-)
-"""Deadline attribute to what is due then. Times are of the host's clock, 0 means none."""
 
 _UNIDIRECTIONAL = {
     errors.TOKEN_EXPIRED.code: errors.CONNECTION_EXPIRED,
