@@ -18,6 +18,7 @@ RECOVERED = {**OPEN, **HISTORY, "force_recovery": True}
 NAMESPACES = [
     {"name": "full", **OPEN, **HISTORY, **PRESENCE, "allow_recovery": True, "join_leave": True},
     {"name": "recover", **RECOVERED},
+    {"name": "long", **RECOVERED, "history_size": 10_000},
     {"name": "short", **RECOVERED, "history_size": 3},
     {"name": "cache", **RECOVERED, "history_size": 1, "force_recovery_mode": "cache", "auto_cache_recover": True},
     {"name": "delta", **RECOVERED, "allowed_delta_types": ["fossil"], "delta_publish": True},

@@ -32,7 +32,9 @@ def test_the_websocket_side_passes_the_autobahn_suite(echo_port, tmp_path, not_r
         not_run(f"the Autobahn test-suite: {why}")
         return
     full = os.environ.get("AUTOBAHN_CASES") == "full"
-    cases, seconds = (autobahn_suite.FULL, autobahn_suite.FULL_TIME) if full else (autobahn_suite.SHORT, autobahn_suite.SHORT_TIME)
+    cases, seconds = (
+        (autobahn_suite.FULL, autobahn_suite.FULL_TIME) if full else (autobahn_suite.SHORT, autobahn_suite.SHORT_TIME)
+    )
     reports = autobahn_suite.run(python, echo_port, tmp_path, cases, seconds)
     assert len(reports) >= (500 if full else 240)
     failed = {

@@ -15,9 +15,9 @@ from tests.live.tokens import token
 
 QUICK = {
     "engine": {"type": "redis", "probe": {"interval": "200ms", "late": "1s", "dead": "60s"}},
-    "http_api": {"key": API_KEY},
+    "client": {"recovery_max_publication_limit": 10_000},
 }
-"""A server that soon notices that Redis is away."""
+"""A server that soon notices that Redis is away, and that lets clients recover whatever they missed of "long" channels."""
 
 
 @pytest.fixture
@@ -110,8 +110,8 @@ def test_redis_killed_and_restarted_under_load_loses_and_doubles_nothing(start_o
     """What was accepted survives in the append-only file, so every client gets every offset once and in order."""
     with RedisServer("appendonly yes", "appendfsync everysec") as redis:
         servers = [start_on(redis.url), start_on(redis.url)]
-        clients = [client for server in servers for client in open_in(make_client, server, "recover:load", 2)]
-        publisher = Publisher(servers, "recover:load")
+        clients = [client for server in servers for client in open_in(make_client, server, "long:load", 2)]
+        publisher = Publisher(servers, "long:load")
         publisher.progress(50)
         for _ in range(2):
             redis.kill()
@@ -122,12 +122,12 @@ def test_redis_killed_and_restarted_under_load_loses_and_doubles_nothing(start_o
         assert publisher.refused > 0
         assert [offset for offset, _ in accepted] == list(range(1, len(accepted) + 1))
         for client in clients:
-            got = [client.wait("publication", "recover:load") for _ in accepted]
+            got = [client.wait("publication", "long:load") for _ in accepted]
             assert [(each["offset"], each["data"]) for each in got] == accepted
         for server in servers:
-            server.publish("recover:load", "end")
+            server.publish("long:load", "end")
         for client in clients:
-            assert [client.data("recover:load") for _ in servers] == ["end"] * 2
+            assert [client.data("long:load") for _ in servers] == ["end"] * 2
             assert not [
                 each for each in client.events.all if each[0] == "subscribed" and each[2].get("recovered") is False
             ][1:]
@@ -137,8 +137,8 @@ def test_cut_connections_to_redis_under_load_lose_and_double_nothing(start_on, m
     """What was published while a node did not listen is found by the position of its channels."""
     with RedisServer() as redis:
         servers = [start_on(redis.url), start_on(redis.url)]
-        clients = [client for server in servers for client in open_in(make_client, server, "recover:load")]
-        publisher = Publisher(servers, "recover:load")
+        clients = [client for server in servers for client in open_in(make_client, server, "long:load")]
+        publisher = Publisher(servers, "long:load")
         for kind in ("pubsub", "normal") * 3:
             publisher.progress(40)
             redis.run("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
@@ -146,7 +146,7 @@ def test_cut_connections_to_redis_under_load_lose_and_double_nothing(start_on, m
         accepted = publisher.finish()
         assert [number for _, number in accepted] == list(range(len(accepted)))
         for client in clients:
-            got = [client.wait("publication", "recover:load") for _ in accepted]
+            got = [client.wait("publication", "long:load") for _ in accepted]
             assert [(each["offset"], each["data"]) for each in got] == accepted
 
 
