@@ -10,6 +10,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ from rtserver.services.jwt_keys import JWTVerifier
 from rtserver.services.proxy_http import ProxyHooks, backend_client
 from rtserver.web.api import Api
 from rtserver.web.api_http import ApiAccess, ApiKey, Calls, Text, api_endpoints
+from rtserver.web.docs import docs_paths, documents
 from rtserver.web.endpoints import EndpointsResource, Giver, Surroundings
 from rtserver.web.ops import Live, Metrics, NodeCollector, Ready
 from rtserver.web.pages import demo_pages
@@ -120,7 +122,8 @@ def build(reactor: Any, config: Config, log: Log, apps: Sequence[App] = ()) -> S
     applications.attach(node, cluster)
     inner = operator_paths(config, node, cluster, entrance, drain)
     own, around = server_endpoints(reactor, config, node, cluster, entrance, applications)
-    sites = ports(reactor, config, (paths, inner), (applications.endpoints, own, around))
+    pages = partial(documentation, config, apps)
+    sites = ports(reactor, config, (paths, inner, pages), (applications.endpoints, own, around))
     server = Server(reactor, node, cluster, drain, sites)
     server.shutdown_timeout = config.shutdown.timeout
     server.connections = lambda: entrance.open
@@ -220,21 +223,30 @@ def server_endpoints(
 def ports(
     reactor: Any,
     config: Config,
-    paths: tuple[dict[str, IResource], dict[str, IResource]],
+    paths: tuple[dict[str, IResource], dict[str, IResource], Callable[[Sequence[Endpoint]], dict[str, IResource]]],
     endpoints: tuple[Callable[..., EndpointsResource], list[Endpoint], Surroundings],
 ) -> list[tuple[str, RtSite]]:
     """What is served where: with internal addresses, the operator's paths and the API are served there and not in public."""
-    public, inner = paths
+    public, inner, pages = paths
     make, own, around = endpoints
     if not config.http_server.internal:
-        everything = site(reactor, config, {**public, **inner}, make(own, around))
+        everything = site(reactor, config, {**pages(own), **public, **inner}, make(own, around))
         return [(address, everything) for address in config.listen]
-    outside = site(reactor, config, public, make((), around))
-    inside = site(reactor, config, inner, make(own, around))
+    outside = site(reactor, config, {**pages(()), **public}, make((), around))
+    inside = site(reactor, config, {**pages(own), **inner}, make(own, around))
     return [
         *((address, outside) for address in config.listen),
         *((address, inside) for address in config.http_server.internal),
     ]
+
+
+def documentation(config: Config, apps: Sequence[App], own: Sequence[Endpoint]) -> dict[str, IResource]:
+    """The documents of the applications and of the server's ``own`` endpoints, and the pages that show them."""
+    if not config.docs.enabled or not (apps or own):
+        return {}
+    title, version = (apps[0].title, apps[0].version) if len(apps) == 1 and apps[0].title else ("rtserver", __version__)
+    url = config.websocket.handler_prefix
+    return docs_paths(documents(apps, title=title, version=version, url=url, endpoints=own))
 
 
 def operator_paths(

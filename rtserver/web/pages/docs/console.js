@@ -16,6 +16,8 @@ const known = { publish: [], rpc: [], subscribe: [] }; // { pattern, name, summa
 let client = null;
 let met = false; // whether this client ever got an answer
 let example = ""; // the payload that was put in for the user
+let command = ""; // the one that is chosen
+const drafts = {}; // command -> the payload that the user wrote for it
 
 const COMMANDS = {
   publish: { label: "Channel", takes: true, params: (channel, data) => ({ channel, data }) },
@@ -139,11 +141,8 @@ const count = (heard) => (heard === 0 ? "" : `${heard.toLocaleString("en")} rece
 
 // Commands
 
-const chosen = () => document.querySelector("[name=command]:checked").value;
-
 async function send(event) {
   event.preventDefault();
-  const command = chosen();
   const { takes, params } = COMMANDS[command];
   try {
     const data = takes ? json("payload", "The data") : NOTHING;
@@ -168,16 +167,19 @@ function tell(value) {
 
 /** The command was changed: what it takes, and which names are known for it. */
 function choose() {
-  const { label, takes = false } = COMMANDS[chosen()];
+  if ($("payload").value !== example) drafts[command] = $("payload").value;
+  command = document.querySelector("[name=command]:checked").value;
+  const { label, takes = false } = COMMANDS[command];
   $("name-label").textContent = label;
   $("payload").hidden = $("payload-label").hidden = !takes;
-  const names = takes ? known[chosen()] : known.subscribe;
+  $("payload").value = example = "";
+  const names = takes ? known[command] : known.subscribe;
   suggest("names", names);
   say("outcome", "");
   tell(undefined);
-  const [first] = subscriptions.keys();
-  if (chosen() === "rpc" || !takes) setName((takes ? undefined : first) ?? names[0]?.name ?? "");
-  else setName(names[0]?.name ?? first ?? "");
+  const [joined] = subscriptions.keys();
+  setName((takes ? "" : joined) || (names[0]?.name ?? ""));
+  if (drafts[command]) $("payload").value = drafts[command];
 }
 
 function setName(name) {
@@ -187,10 +189,10 @@ function setName(name) {
 
 /** What the document says of the name, and an example of its payload unless the user has written one. */
 function describe() {
-  const found = known[chosen()]?.find(({ pattern }) => pattern.test($("name").value.trim()));
+  const found = known[command]?.find(({ pattern }) => pattern.test($("name").value.trim()));
   $("about").textContent = found?.summary ?? "";
   const untouched = $("payload").value === example || !$("payload").value.trim();
-  if (!COMMANDS[chosen()].takes || !untouched) return;
+  if (!COMMANDS[command].takes || !untouched) return;
   example = found?.payload ? JSON.stringify(sample(found.payload), null, 2) : "";
   $("payload").value = example;
 }
