@@ -47,14 +47,15 @@ def load_app(name: str) -> App:
 
 
 class Applications:
-    """``apps`` with their threads, hooks, endpoints and streams. ``attach`` completes it when there is a node."""
+    """``apps`` with their threads, hooks, endpoints and streams. ``attach`` completes it when there is a node. Raises TypeError
+    or ValueError for functions that do not go together, or want what nobody gives."""
 
-    def __init__(self, apps: Sequence[App], reactor: Any) -> None:
+    def __init__(self, apps: Sequence[App], reactor: Any, threads: Threads | None = None) -> None:
         self._apps = apps
         self._node: Node | None = None
         self._publisher: Publisher | None = None
         self._feeders: Feeders | None = None
-        self.threads = Threads(reactor, "applications")
+        self.threads = threads or Threads(reactor, "applications")
         self.clock = ReactorClock(reactor, time.time)
         self._common: dict[type[Given], Callable[[], Given]] = {
             Publisher: self._the_publisher,

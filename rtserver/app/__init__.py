@@ -5,6 +5,7 @@ from rtserver.app.endpoint import HTTPError, Limits, Response
 from rtserver.app.events import Accept, Allow, Disconnect, Publish, Refuse
 from rtserver.app.given import Clock, Connection, Position, Publisher, Request, User
 from rtserver.app.parameters import Body, Cookie, Depends, Given, Header, Path, Query
+from rtserver.app.waiting import wait
 
 __all__ = [
     "Accept",
@@ -29,4 +30,5 @@ __all__ = [
     "Request",
     "Response",
     "User",
+    "wait",
 ]

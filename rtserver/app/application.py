@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from rtserver.app.endpoint import Description, Endpoint, Limits
-from rtserver.app.events import Event, EventFunction, Stream, read_stream
+from rtserver.app.events import LIMIT, Event, EventFunction, Stream, read_stream
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -86,23 +86,24 @@ class App:
         return self._on(Event.CONNECT, "*", function)
 
     def on_disconnect(self, function: F) -> F:
-        """Called when a connected client has left."""
+        """Called when a connected client has left, with the close ``code`` and ``reason`` if it takes them."""
         return self._on(Event.DISCONNECT, "*", function)
 
-    def on_subscribe(self, pattern: str) -> Callable[[F], F]:
-        """Decides on subscriptions to channels of ``pattern``. Returns None or ``Allow``."""
-        return lambda function: self._on(Event.SUBSCRIBE, pattern, function)
+    def on_subscribe(self, pattern: str, *, seconds: float = LIMIT) -> Callable[[F], F]:
+        """Decides on subscriptions to channels of ``pattern``. None: allowed; a value: allowed, with that in the reply;
+        ``Allow`` for more. Given up after ``seconds``, as those below."""
+        return lambda function: self._on(Event.SUBSCRIBE, pattern, function, seconds)
 
-    def on_publish(self, pattern: str) -> Callable[[F], F]:
+    def on_publish(self, pattern: str, *, seconds: float = LIMIT) -> Callable[[F], F]:
         """Decides on publications of clients. None: as sent; a value: that instead; ``Publish`` for more."""
-        return lambda function: self._on(Event.PUBLISH, pattern, function)
+        return lambda function: self._on(Event.PUBLISH, pattern, function, seconds)
 
-    def rpc(self, method: str) -> Callable[[F], F]:
+    def rpc(self, method: str, *, seconds: float = LIMIT) -> Callable[[F], F]:
         """Answers calls of ``method`` (which may be a pattern)."""
-        return lambda function: self._on(Event.RPC, method, function)
+        return lambda function: self._on(Event.RPC, method, function, seconds)
 
     def stream(self, channel: str) -> Callable[[F], F]:
-        """An async generator: its values are published on ``channel`` while anybody listens."""
+        """An async generator: its values are published on ``channel`` (which may be a pattern) while anybody listens."""
 
         def declare(function: F) -> F:
             self.streams.append(read_stream(channel, function, Description(*docstring(function))))
@@ -110,8 +111,8 @@ class App:
 
         return declare
 
-    def _on(self, event: Event, pattern: str, function: F) -> F:
-        self.events.append(EventFunction(event, pattern, function, Description(*docstring(function))))
+    def _on(self, event: Event, pattern: str, function: F, seconds: float = LIMIT) -> F:
+        self.events.append(EventFunction(event, pattern, function, Description(*docstring(function)), seconds))
         return function
 
 
