@@ -10,6 +10,10 @@ from tests.live import autobahn_suite
 
 PASSED = ("OK", "INFORMATIONAL")
 
+DECLINED = ("13.3.", "13.5.")
+"""Cases of clients that ask for a deflate window of 512 bytes. Frames that many connections share have 2 KiB, so the
+handshake declines compression for them, as RFC 7692 section 7.1.2.1 allows; the suite calls that unimplemented."""
+
 
 @pytest.fixture
 def echo_port():
@@ -37,9 +41,10 @@ def test_the_websocket_side_passes_the_autobahn_suite(echo_port, tmp_path, not_r
     )
     reports = autobahn_suite.run(python, echo_port, tmp_path, cases, seconds)
     assert len(reports) >= (500 if full else 240)
-    failed = {
-        case: (report["behavior"], report["behaviorClose"])
-        for case, report in reports.items()
-        if report["behavior"] not in PASSED or report["behaviorClose"] not in PASSED
-    }
-    assert not failed
+    assert {case: report for case, report in reports.items() if not passed(case, report)} == {}
+
+
+def passed(case, report):
+    if case.startswith(DECLINED) and report["behavior"] == "UNIMPLEMENTED":
+        return report["behaviorClose"] == "OK"
+    return report["behavior"] in PASSED and report["behaviorClose"] in PASSED
