@@ -46,6 +46,7 @@ clean:
 
 # The package is installed as a wheel: twistd finds no plugin in an editable install of this layout.
 $(VENV)/.run: $(VENV)/.made setup.py constraints.txt $(SOURCES)
+	scripts/fetch-assets
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt .
 	@rm -rf build rtserver.egg-info
 	@touch $@

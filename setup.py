@@ -32,6 +32,7 @@ TEST = [
     "hypothesis>=6.120",
     "centrifuge-python>=0.7.0",
     "cent>=5.1.0",
+    "openapi-spec-validator>=0.9",
 ]
 DEV = [
     *TEST,
@@ -57,6 +58,7 @@ setup(
             "**/*.proto",
             "**/*.sql",
             *(f"web/pages/**/*.{kind}" for kind in ("html", "css", "js", "svg")),
+            "web/pages/vendor/*",
         ]
     },
     entry_points={"console_scripts": ["rtserver=rtserver.cli:main"]},
