@@ -5,8 +5,9 @@ import time
 
 import pytest
 
-from tests.live.frames import handshake, masked, read_until
+from tests.live.frames import handshake, masked, read_until, upgrade
 from tests.live.raw import RawClient
+from tests.live.settings import OPEN
 from tests.live.tokens import token
 
 
@@ -86,6 +87,22 @@ def test_a_user_has_only_so_many_connections(server):
         assert third.end() == (3504, "connection limit")
 
 
+def test_a_user_may_have_one_connection_only(start_server):
+    personal = {"enabled": True, "personal_channel_namespace": "me", "single_connection": True}
+    server = start_server(
+        {
+            "client": {"subscribe_to_user_personal_channel": personal},
+            "channel": {"namespaces": [{"name": "me", "presence": True}]},
+        }
+    )
+    with RawClient(server) as first, RawClient(server) as other, RawClient(server) as second:
+        first.connect(token=token("42"))
+        other.connect(token=token("43"))
+        assert second.connect(token=token("42"))["subs"] == {"me:#42": {}}
+        assert first.end() == (3504, "connection limit")
+        assert other.call(2, subscribe={"channel": "me:x"})["error"]["code"] == 103
+
+
 def test_connections_over_the_limit_are_answered_503(start_server):
     server = start_server({"client": {"connection_limit": 2, "allow_anonymous_connect_without_token": True}})
     with RawClient(server) as first:
@@ -120,12 +137,18 @@ def test_new_connections_over_the_rate_are_answered_503(start_server):
 # Slow readers
 
 
+def deaf(server):
+    """A connection with room for a few kilobytes, which nobody needs to read."""
+    link = socket.socket()
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    link.settimeout(10)
+    link.connect(("127.0.0.1", server.port))
+    return link
+
+
 def test_a_client_that_does_not_read_is_dropped_and_others_are_not_delayed(server):
     """Its queue fills up while everybody else gets every publication."""
-    slow = socket.socket()
-    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    slow.settimeout(10)
-    slow.connect(("127.0.0.1", server.port))
+    slow = deaf(server)
     handshake(server, link=slow)
     slow.sendall(masked(0x81, b'{"id":1,"connect":{}}\n{"id":2,"subscribe":{"channel":"fast"}}'))
     read_until(slow, b'"subscribe"')
@@ -143,11 +166,28 @@ def test_a_client_that_does_not_read_is_dropped_and_others_are_not_delayed(serve
     slow.close()
 
 
+def test_a_client_whose_socket_takes_nothing_is_dropped_after_the_write_timeout(start_server):
+    """Little waits for it, so its queue is not the reason; and no ping was due yet."""
+    server = start_server(
+        {
+            "client": {"allow_anonymous_connect_without_token": True},
+            "websocket": {"write_timeout": "1s"},
+            "channel": {"without_namespace": OPEN},
+        }
+    )
+    stuck = deaf(server)
+    stuck.sendall(upgrade(b"/connection/websocket"))
+    read_until(stuck, b"\r\n\r\n")
+    stuck.sendall(masked(0x81, b'{"id":1,"connect":{}}\n{"id":2,"subscribe":{"channel":"little"}}'))
+    read_until(stuck, b'"subscribe"')
+    while server.metric("rtserver_slow_connections") == 0:
+        server.publish("little", "x" * 20_000)
+    server.wait_line("code=3009")
+    stuck.close()
+
+
 def test_a_stream_that_is_not_read_is_dropped_too(server):
-    slow = socket.socket()
-    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    slow.settimeout(10)
-    slow.connect(("127.0.0.1", server.port))
+    slow = deaf(server)
     body = b'{"id":1,"connect":{}}\n{"id":2,"subscribe":{"channel":"fast"}}'
     slow.sendall(b"POST /connection/http_stream HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
     read_until(slow, b'"subscribe"')

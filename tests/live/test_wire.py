@@ -139,6 +139,26 @@ def test_a_command_after_a_refused_connect_ends_with_3501(server):
         assert client.end() == (3501, "bad request")
 
 
+def test_a_connection_that_expired_before_it_began_is_answered_110(server):
+    with RawClient(server) as client:
+        client.send({"id": 1, "connect": {"token": token("42", 60, expire_at=1)}})
+        assert client.receive() == {"id": 1, "error": {"code": 110, "message": "expired"}}
+
+
+def test_tokens_without_user_can_be_refused(start_server):
+    server = start_server({"client": {"disallow_anonymous_connection_tokens": True}})
+    with RawClient(server) as client:
+        client.send({"id": 1, "connect": {"token": token()}})
+        assert client.end() == (3507, "permission denied")
+
+
+def test_without_token_nobody_is_let_in_unless_the_configuration_says_so(start_server):
+    server = start_server()
+    with RawClient(server) as client:
+        client.send({"id": 1, "connect": {}})
+        assert client.end() == (3501, "bad request")
+
+
 def test_close_reasons_do_not_parse_as_json(server):
     with RawClient(server) as client:
         client.send({"id": 1, "connect": {"token": "bad"}})
