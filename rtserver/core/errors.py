@@ -9,8 +9,11 @@ RtError
  │    ├── InvalidToken      malformed, forged, or for another audience
  │    └── ExpiredToken      was good once, or is not yet
  ├── BackendUnavailable   a hook's backend gave no usable answer
- └── BrokerError       the broker could not do it; the sentence says what to do
-      └── BrokerUnavailable   not now (connection lost, time-out): try again
+ ├── BrokerError       the broker could not do it; the sentence says what to do
+ │    └── BrokerUnavailable   not now (connection lost, time-out): try again
+ └── StoreError        the database could not do it; the sentence says what to do
+      ├── Conflict            a row with the same unique value is there already
+      └── StoreUnavailable    not now (down, overloaded, too slow): try again
 
 A peer sees only a code and the fixed sentence of the table. What really happened goes to the log.
 """
@@ -92,6 +95,26 @@ class BrokerError(RtError):
 
 class BrokerUnavailable(BrokerError):
     """The broker cannot be reached now or did not answer in time."""
+
+
+class StoreError(RtError):
+    """The database refused or failed; the message says what to change and never holds a value that was stored."""
+
+
+class Conflict(StoreError):
+    """A row with the same unique value exists. ``constraint`` names the columns alike on every database: "users.email" or
+    "members.room,user"; for an index over an expression the name of the index."""
+
+    def __init__(self, constraint: str) -> None:
+        self.constraint = constraint
+        super().__init__(f"a row with the same {constraint} exists already: change the value, or use ON CONFLICT")
+
+
+class StoreUnavailable(StoreError):
+    """The database cannot be reached now, has too much to do or was too slow: the same may be tried again later.
+
+    What was asked for is done as a whole or not at all. It may be done when the connection was lost at the very end of it.
+    """
 
 
 # Reply.error: code, text, and whether the client may try again.

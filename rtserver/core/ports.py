@@ -6,9 +6,9 @@ holds the tests that both must pass. Times are in seconds, sizes in bytes.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from msgspec import Raw
 
@@ -341,3 +341,55 @@ class TokenVerifier(Protocol):
     def verify_connection(self, token: str) -> Awaitable[ConnectionClaims]: ...
 
     def verify_subscription(self, token: str) -> Awaitable[SubscriptionClaims]: ...
+
+
+# The database: what must outlive the process
+
+T = TypeVar("T")
+
+Value = int | float | str | bytes | None
+"""What a column holds. Times are integer milliseconds since 1970, JSON is text, ids are text made here, yes and no are 1
+and 0 (``bool`` is taken as such)."""
+
+Row = tuple[Any, ...]
+"""The values of one row in the order of the columns that were asked for."""
+
+
+class Transaction(Protocol):
+    """Statements that happen together or not at all."""
+
+    async def run(self, sql: str, params: Sequence[Value] = ()) -> list[Row]:
+        """One statement, as ``Database.run``. One at a time: await it before the next. After an error the transaction can
+        only end, and is undone even when the error is caught."""
+
+
+class Database(Protocol):
+    """SQL on PostgreSQL or SQLite, in the language that both speak, with ``?`` for each value.
+
+    Every call raises ``StoreUnavailable`` when it cannot be done now, ``Conflict`` for a unique value that exists and
+    ``StoreError`` for everything else; each ends within the time limits of the configuration. A caller that is cancelled is
+    freed at once; its single statement may still be done, its transaction is undone unless it was being committed.
+    """
+
+    @property
+    def unready(self) -> str:
+        """Why nothing can be stored now, as a sentence; "" when it can."""
+
+    async def start(self) -> None:
+        """Bring the schema up to date and connect. Returns when that is done, or when the database cannot be reached now
+        (it is then tried until it can, see ``unready``). Raises ``StoreError`` when the schema is not ours to use."""
+
+    async def stop(self) -> None:
+        """Finish what was asked for, within the time limits, and refuse everything else."""
+
+    async def run(self, sql: str, params: Sequence[Value] = ()) -> list[Row]:
+        """One statement by itself. Returns the rows of a SELECT (at most 100,000) or of RETURNING."""
+
+    async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Call ``work`` in a transaction: its return commits, any exception undoes. Transactions see and change the data as
+        if each were alone (serializable); when one cannot be, ``work`` is called again, so let it do nothing but this.
+        Inside of it use the given transaction only, not the database."""
+
+    def lease(self, name: str, gained: Callable[[], None], lost: Callable[[], None], wake: Callable[[], None]) -> Lease:
+        """A lease of this name among all nodes that share the database, not started. While it is held, ``wake`` is called
+        soon after rows were inserted into the table ``name``; now and then without need, and once in a while not at all."""

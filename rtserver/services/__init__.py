@@ -4,3 +4,8 @@ BROKERS = {
     "memory": "rtserver.services.broker_memory:MemoryBroker",
     "redis": "rtserver.services.broker_redis:RedisBroker",
 }
+
+STORES = {
+    "sqlite": "rtserver.services.store_sqlite:SqliteStore",
+    "postgresql": "rtserver.services.store_postgres:PostgresStore",
+}
