@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from rtserver.app.calling import Callee, InThread
-from rtserver.app.parameters import Given, Parameter, Wanted, check_path, read_signature, way, where
+from rtserver.app.parameters import Given, Parameter, Signature, Wanted, check_path, read_signature, way, where
 from rtserver.app.schemas import sent
 from rtserver.app.shapes import Invalid, NotText, Shape
 
@@ -111,10 +111,10 @@ class Endpoint:
         self.signature = read_signature(function, frozenset(self.names))
         self._check_names()
         self.description = description or Description()
-        self.result: Shape | None = sent(self.signature.returns, (Response,))
+        self._callee = Callee(function, self.signature, way(function))
+        self.result = result_of(function, self.signature, (Response,))
         self.bodies = tuple(each for each in self.signature.all_parameters() if each.place == "body")
         self.body_is_whole = len({each.alias for each in self.bodies}) == 1 and not self.bodies[0].marker.alias
-        self._callee = Callee(function, self.signature, way(function))
 
     def _check_names(self) -> None:
         check_path(self.function, self.signature, frozenset(self.names))
@@ -165,6 +165,14 @@ def read_path(function: Callable[..., Any], path: str) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         raise TypeError(f"{where(function)}: the path {path!r} has a name twice")
     return names
+
+
+def result_of(function: Callable[..., Any], signature: Signature, orders: Sequence[Any]) -> Shape | None:
+    """The shape of what a function returns, without ``orders``, its answers that are no result; None when nothing is left."""
+    try:
+        return sent(signature.returns, orders)
+    except TypeError as error:
+        raise TypeError(f"{where(function)}: its result: {error}") from error
 
 
 class RequestSource:

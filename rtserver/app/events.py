@@ -12,10 +12,11 @@ from typing import Any, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Raw
+from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from rtserver.app.calling import Callee, InThread
-from rtserver.app.endpoint import Description
+from rtserver.app.endpoint import Description, result_of
 from rtserver.app.parameters import (
     REQUIRED,
     Given,
@@ -28,7 +29,6 @@ from rtserver.app.parameters import (
     where,
 )
 from rtserver.app.patterns import Pattern
-from rtserver.app.schemas import sent
 from rtserver.app.shapes import Invalid, Mistake, NotText, Shape, shape
 
 LIMIT = 30.0
@@ -72,7 +72,10 @@ class Disconnect(Exception):
         super().__init__(f"{code}: {reason}")
 
 
-@dataclass(frozen=True, slots=True)
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
 class Accept:
     """The answer of ``on_connect``: who it is and what it is given. ``expire_at`` in Unix seconds, 0: never."""
 
@@ -84,7 +87,7 @@ class Accept:
     meta: Any = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=_STRICT)
 class Allow:
     """The answer of ``on_subscribe`` that adds something: ``info`` others see beside the client, ``data`` in the reply."""
 
@@ -93,7 +96,7 @@ class Allow:
     expire_at: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=_STRICT)
 class Publish:
     """The answer of ``on_publish`` that changes more than the data. ``data`` None: what the client sent."""
 
@@ -156,9 +159,9 @@ class EventFunction:
         self.named = tuple(each for each in self.signature.parameters if each.place == "path")
         first = self.payload[0] if len({each.alias for each in self.payload}) == 1 else None
         self.is_whole = first is not None and first.place == "body" and not first.marker.alias
-        self.result: Shape | None = sent(self.signature.returns, ANSWERS)
-        self._check_answer()
         self._callee = Callee(function, self.signature, way(function))
+        self.result = result_of(function, self.signature, ANSWERS)
+        self._check_answer()
 
     def _check_answer(self) -> None:
         """A function that says True or False to allow or refuse would allow everything."""

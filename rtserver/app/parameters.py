@@ -197,7 +197,9 @@ def _hints(function: Callable[..., Any]) -> Mapping[str, Any]:
         target = function if inspect.isroutine(function) or inspect.isclass(function) else type(function).__call__
         return get_type_hints(target.__init__ if inspect.isclass(target) else target, include_extras=True)
     except NameError as error:
-        raise TypeError(f"{where(function)}: an annotation names {error.name}, which is not there") from error
+        raise TypeError(
+            f"{where(function)}: an annotation names {error.name}, which is not there: define or import it in the module"
+        ) from error
 
 
 def _check_item(function: Callable[..., Any], item: inspect.Parameter, hints: Mapping[str, Any]) -> None:

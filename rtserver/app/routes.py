@@ -22,7 +22,8 @@ class Routes:
     def __init__(self, endpoints: Iterable[Endpoint]) -> None:
         self._fixed: dict[str, dict[str, Endpoint]] = {}
         self._patterns: dict[str, dict[str, Endpoint]] = {}
-        for each in endpoints:
+        self.endpoints = tuple(endpoints)
+        for each in self.endpoints:
             table = self._patterns if each.names else self._fixed
             methods = table.setdefault(re.sub(r"\{\w+", "{", each.path), {})
             if each.method in methods:

@@ -7,6 +7,7 @@ msgspec for its structs (payloads pass through byte for byte), pydantic for ever
 from __future__ import annotations
 
 import collections
+import re
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import is_dataclass
@@ -82,10 +83,11 @@ class PydanticShape:
         try:
             return self._validate_json(text)
         except ValidationError as error:
-            mistakes = _mistakes(error, location, len(text))
-            if mistakes[0]["type"] == "json_invalid" and len(mistakes[0]["loc"]) == len(location):
-                raise NotText(mistakes[0]["msg"]) from None
-            raise Invalid(mistakes) from None
+            if error.error_count() == 1:
+                only = error.errors(include_url=False, include_input=False)[0]
+                if only["type"] == "json_invalid" and not only["loc"]:
+                    raise NotText(only["msg"]) from None
+            raise Invalid(_mistakes(error, location, len(text))) from None
 
     def dump(self, value: Any) -> bytes:
         """Instances of models are taken as valid; what was changed in them since shows when they are written."""
@@ -113,7 +115,15 @@ class StructShape:
         try:
             return self._decoder.decode(text)
         except msgspec.ValidationError as error:
+            self._check_rest(text)
             raise Invalid([_struct_mistake(error, location)]) from None
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise NotText(str(error)) from None
+
+    def _check_rest(self, text: bytes) -> None:
+        """The decoder stops at the first mistake: what follows may be no JSON."""
+        try:
+            msgspec.json.decode(text)
         except (msgspec.DecodeError, RecursionError) as error:
             raise NotText(str(error)) from None
 
@@ -195,6 +205,8 @@ def fits_text(annotation: Any, *, many: bool = False) -> bool:
     origin = get_origin(annotation)
     if origin is Literal or annotation is type(None):
         return True
+    if annotation is Any:
+        return False
     if origin in (Union, types.UnionType):
         return all(fits_text(each, many=many) for each in get_args(annotation))
     if origin in LISTS or annotation in LISTS:
@@ -244,13 +256,8 @@ def _mistakes(error: ValidationError, location: Location, size: int) -> list[Mis
 
 
 def _struct_mistake(error: msgspec.ValidationError, location: Location) -> Mistake:
-    """msgspec ends its sentence with the place: "Expected `int`, got `str` - at `$.a[0].b`"."""
+    """msgspec ends its sentence with the place: "Expected `int`, got `str` - at `$.a[0].b`"; "[...]" is any key of a map."""
     text, _, place = str(error).partition(" - at `")
-    path: list[str | int] = []
-    for part in place.rstrip("`").removeprefix("$").replace("[", ".[").split("."):
-        if part.startswith("["):
-            index = part.strip("[]")
-            path.append(int(index) if index.isdigit() else index)
-        elif part:
-            path.append(part)
+    parts = re.findall(r"\[(\d+|\.\.\.)\]|\.([^.\[]+)", place.rstrip("`"))
+    path = [int(index) if index.isdigit() else index or name for index, name in parts]
     return {"type": "value_error", "loc": [*location, *path], "msg": text, "input": None}

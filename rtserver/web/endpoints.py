@@ -23,6 +23,7 @@ from rtserver.app.events import Refuse
 from rtserver.app.parameters import Given, where
 from rtserver.app.routes import Match, Routes
 from rtserver.app.shapes import Invalid, NotText, Unfit, as_json
+from rtserver.core.errors import BrokerUnavailable
 from rtserver.node import Log
 
 Giver = Callable[["TwistedIncoming"], Given | None | Awaitable[Given | None]]
@@ -83,8 +84,13 @@ class TwistedIncoming:
         return await given if isinstance(given, Awaitable) else given
 
 
+AWAY = (BrokerUnavailable,)
+"""What an endpoint may leave to the server when it cannot reach something: the client is asked to come again."""
+
+
 class EndpointsResource(Resource):
-    """Answers every path that has an endpoint; 404 for the rest."""
+    """Answers every path that has an endpoint; 404 for the rest. Raises TypeError for an endpoint that wants something that
+    nobody gives."""
 
     isLeaf = True
 
@@ -93,6 +99,15 @@ class EndpointsResource(Resource):
         self._routes = routes
         self._around = surroundings
         self._quiet_until = 0.0
+        for endpoint in routes.endpoints:
+            self._check(endpoint)
+
+    def _check(self, endpoint: Endpoint) -> None:
+        for each in endpoint.signature.all_wanted():
+            if each.kind not in self._around.givers:
+                known = ", ".join(sorted(kind.__name__ for kind in self._around.givers))
+                name = where(endpoint.function)
+                raise TypeError(f"{name}: {each.name}: endpoints are given {known}, but no {each.kind.__name__}")
 
     def render(self, request: Request) -> bytes | int:
         origin = request.getHeader(b"origin")
@@ -151,9 +166,9 @@ class EndpointsResource(Resource):
             return _refusal(error.status, error.detail, error.headers)
         except Refuse as error:
             return _refusal(_STATUS.get(error.code, error.code if 400 <= error.code <= 599 else 403), error.message)
-        except TooBusy as error:
-            self._log_busy(str(error))
-            return _refusal(503, "The server is busy, try again", {"retry-after": "1"})
+        except (TooBusy, *AWAY) as error:
+            self._log_seldom(str(error))
+            return _refusal(503, "The server cannot do this now, try again", {"retry-after": "1"})
 
     def late(self, incoming: TwistedIncoming, endpoint: Endpoint) -> None:
         """The time of an endpoint is over."""
@@ -180,7 +195,7 @@ class EndpointsResource(Resource):
         body = as_json({"detail": "Internal Server Error", "request_id": incoming.id})
         return Response(body, status=500, headers={"x-request-id": incoming.id})
 
-    def _log_busy(self, text: str) -> None:
+    def _log_seldom(self, text: str) -> None:
         """Once a second at most: a line for each would make it worse."""
         now = self.clock.seconds()
         if now >= self._quiet_until:
@@ -282,7 +297,8 @@ def _send(request: Request, response: Response) -> None:
     for name, value in response.headers.items():
         for each in (value,) if isinstance(value, str) else value:
             headers.addRawHeader(name, each)
-    if response.status not in (204, 304):
+    has_body = response.status not in (204, 304)
+    if has_body:
         headers.setRawHeaders(b"content-type", [response.media_type.encode()])
         headers.setRawHeaders(b"content-length", [b"%d" % len(response.content)])
-    request.answer(b"" if request.method == b"HEAD" else response.content)
+    request.answer(response.content if has_body and request.method != b"HEAD" else b"")
