@@ -272,7 +272,7 @@ def test_a_failure_is_500_without_details_and_with_a_name_that_is_in_the_log(hou
     assert answer.json["detail"] == "Internal Server Error" and "secret" not in answer.text
     level, text, failure, fields = house.log.lines[-1]
     assert level == "error" and failure is not None and fields == {"request": answer.json["request_id"]}
-    assert text.startswith("test_endpoints.make_app.<locals>.") and answer.header("x-request-id") == fields["request"]
+    assert text.startswith(f"{__name__}.make_app.<locals>.") and answer.header("x-request-id") == fields["request"]
 
 
 def test_a_result_that_does_not_fit_says_so_to_the_developer(house):
@@ -349,7 +349,7 @@ def test_one_that_does_not_want_to_end_is_answered_504_all_the_same(house, trial
     assert answer(line).status == 504 and trials.notes == ["went on"]
     trials.waited.callback(None)
     house.clock.advance(0)
-    assert line.take() == b"" and house.log.texts("error") == ["test_endpoints.make_app.<locals>.stubborn: it failed"]
+    assert line.take() == b"" and house.log.texts("error") == [f"{__name__}.make_app.<locals>.stubborn: it failed"]
 
 
 def test_the_clock_of_the_server_can_be_waited_for(house):
