@@ -58,15 +58,17 @@ BASE = {
 class RtServer:
     """One server process. ``settings`` are merged over ``BASE``; its files live in ``place``.
 
-    ``trouble`` lists what a test expects in the log although it looks like trouble (regular expressions).
+    ``ports`` is how many TCP ports it will tell of in its log (None: one for each ``listen``). ``trouble`` lists what a test
+    expects in the log although it looks like trouble (regular expressions).
     """
 
-    def __init__(self, place, settings=None, port=0):
+    def __init__(self, place, settings=None, port=0, ports=None):
         self.place = place
         self.port = port
         self.trouble = []
         self.settings = merged({"listen": [LOOPBACK.format(port=port)], "state_dir": str(place)}, BASE)
         self.settings = merged(self.settings, settings or {})
+        self._expected = len(self.settings["listen"]) if ports is None else ports
         self.log_file = place / "server.log"
         self.seen = self._started_at = 0
         self.process = None
@@ -90,8 +92,8 @@ class RtServer:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        self.wait_for("the ports", lambda: len(self.ports) >= len(self.settings["listen"]))
-        self.port = self.ports[0]
+        self.wait_for("the ports", lambda: len(self.ports) >= self._expected)
+        self.port = self.ports[0] if self.ports else 0
         if wait:
             self.wait_ready()
         return self
