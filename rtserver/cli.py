@@ -1,4 +1,5 @@
-"""The command-line tool ``rtserver``: check a configuration, sign a token, publish. The server itself is ``twistd rtserver``.
+"""The command-line tool ``rtserver``: check a configuration, sign a token, publish, migrate the database. The server itself is
+``twistd rtserver``.
 
 Every command answers on standard output and ends with 0, or says one sentence on standard error and ends with 1 (2 for a
 command line that cannot be understood).
@@ -27,6 +28,7 @@ from rtserver.config.durations import parse_duration
 from rtserver.config.secrets import known
 from rtserver.core.errors import RtError
 from rtserver.core.options import TokenOptions
+from rtserver.services.migrations import migrate
 
 ANSWER_LIMIT = 10 * 1024 * 1024
 """Bytes of an answer of the server that are read."""
@@ -190,6 +192,18 @@ def result(status: int, answer: bytes) -> Any:
     raise CommandFailed(ANSWERS.get(status, f"the answer (HTTP status {status}) is none of this API: check --url"))
 
 
+# migrate
+
+
+def migrate_database(arguments: argparse.Namespace, world: World) -> None:
+    config = read_config(arguments.config, world)
+    applied = migrate(config.database.placed(config.state_dir))
+    for title in applied:
+        print(f"{title} applied", file=world.out)
+    if not applied:
+        print("nothing to do: the schema is up to date", file=world.out)
+
+
 # version and the command line
 
 
@@ -222,6 +236,10 @@ def parser() -> argparse.ArgumentParser:
     post.add_argument("--url", help="address of the server, without /api (default: where the configuration listens)")
     post.add_argument("--key", help="the API key (default: that of the configuration)")
     post.set_defaults(run=publish)
+
+    schema = commands.add_parser("migrate", help="bring the database up to date (the server does it at its start too)")
+    schema.add_argument("--config", metavar="FILE")
+    schema.set_defaults(run=migrate_database)
 
     commands.add_parser("version", help="print the version").set_defaults(run=version)
     return top

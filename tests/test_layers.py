@@ -32,7 +32,7 @@ LAYERS = {
     "services": {"rtserver.core", "rtserver.services", "twisted", "zope.interface", "msgspec"},
     "config": {
         "rtserver.core", "rtserver.config", "rtserver.services.redis_options", "rtserver.services.jwt_keys",
-        "rtserver.services.proxy_options",
+        "rtserver.services.proxy_options", "rtserver.services.store_options",
         "pydantic", "pydantic_core", "twisted.internet.endpoints",
     },
     "log": {"rtserver.core", "twisted", "zope.interface"},

@@ -14,6 +14,7 @@ from rtserver.core.options import ChannelRules, ClientOptions, Seconds, TokenOpt
 from rtserver.core.probe import ProbeOptions
 from rtserver.services.proxy_options import ClientProxyOptions, ProxyOptions, ProxySettings, RpcRules
 from rtserver.services.redis_options import RedisOptions
+from rtserver.services.store_options import DatabaseOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +234,7 @@ class Config:
     shutdown: ShutdownOptions = field(default_factory=ShutdownOptions)
     node: NodeOptions = field(default_factory=NodeOptions)
     engine: EngineOptions = field(default_factory=EngineOptions)
+    database: DatabaseOptions = field(default_factory=DatabaseOptions)
     limits: LimitsOptions = field(default_factory=LimitsOptions)
     http_server: HTTPServerOptions = field(default_factory=HTTPServerOptions)
     demo: DemoOptions = field(default_factory=DemoOptions)

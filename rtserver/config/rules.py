@@ -15,6 +15,7 @@ from rtserver.core.options import ChannelOptions, ChannelRules, ClientOptions, T
 from rtserver.core.probe import ProbeOptions
 from rtserver.services.proxy_options import ClientProxyOptions, ProxyOptions, forgeable
 from rtserver.services.redis_options import RedisOptions
+from rtserver.services.store_options import DatabaseOptions
 
 TABLE_NAME = re.compile(r"[-a-zA-Z0-9_.]{2,}")
 WORD = r"(?:[A-Za-z0-9_-]|\\[.-])+"
@@ -182,6 +183,13 @@ RULES: dict[type, tuple[Rule, ...]] = {
     ProbeOptions: (
         rule("late interval", lambda o: o.late <= o.interval, "write more than engine.probe.interval"),
         rule("dead late", lambda o: o.dead <= o.late, "write more than engine.probe.late"),
+    ),
+    DatabaseOptions: (
+        rule(
+            "transaction_timeout statement_timeout",
+            lambda o: o.transaction_timeout < o.statement_timeout,
+            "write database.statement_timeout or more: a transaction is made of statements",
+        ),
     ),
     Config: (
         rule(

@@ -15,10 +15,11 @@ from twisted.internet.endpoints import serverFromString
 
 from rtserver.config.options import Config, HTTPServerOptions
 from rtserver.core.options import ChannelOptions, ChannelRules, ClientOptions, TokenOptions
-from rtserver.services import proxy_options
+from rtserver.services import proxy_options, store_options
 from rtserver.services.jwt_keys import static_keys
 from rtserver.services.proxy_options import ProxyHTTPOptions, ProxyOptions, RpcRules
 from rtserver.services.redis_options import RedisOptions, parse_address
+from rtserver.services.store_options import DatabaseOptions
 
 Check = Callable[[object], str]
 
@@ -97,6 +98,11 @@ def redis_address(value: str) -> str:
 
 
 @text_check
+def database_address(value: str) -> str:
+    return refusal(lambda: store_options.parse_address(value))
+
+
+@text_check
 def endpoint(value: str) -> str:
     """Whether Twisted can listen on it, without listening. The sockets of ``systemd:`` exist only at the real start."""
     kind, _, rest = value.removeprefix("haproxy:").partition(":")
@@ -157,6 +163,9 @@ CHECKS: dict[tuple[type, str], tuple[Check, ...]] = {
     (RedisOptions, "tls_ca"): (readable_file,),
     (RedisOptions, "tls_cert"): (readable_file,),
     (RedisOptions, "tls_key"): (readable_file,),
+    (DatabaseOptions, "url"): (needed, database_address),
+    (DatabaseOptions, "pool_size"): (ONE,),
+    (DatabaseOptions, "queue_limit"): (ONE,),
     **{
         (TokenOptions, key): (verifying(key),)
         for key in ("hmac_secret_key", "hmac_previous_secret_key", "rsa_public_key", "ecdsa_public_key")
@@ -196,6 +205,7 @@ NAMED: dict[str, tuple[Check, ...]] = {
         ("write_timeout", "connect_timeout", "io_timeout", "handshake_timeout", "idle_timeout", "timeout"), (POSITIVE,)
     ),
     **dict.fromkeys(("interval", "late", "dead"), (POSITIVE,)),
+    **dict.fromkeys(("wait_timeout", "statement_timeout", "transaction_timeout"), (POSITIVE,)),
 }
 """Checks of keys that mean the same in every section of the server."""
 

@@ -123,8 +123,8 @@ def _migrate_sqlite(path: str, known: Sequence[Migration]) -> list[str]:
 def _statements(sql: str) -> Iterator[str]:
     """The statements of a file: ``executescript`` would end the transaction."""
     statement = ""
-    for line in sql.splitlines(keepends=True):
-        statement += line
+    for piece in sql.split(";"):
+        statement += piece + ";"
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""

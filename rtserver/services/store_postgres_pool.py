@@ -19,7 +19,7 @@ from rtserver.services.store_postgres_session import PostgresSession
 
 _log = Logger()
 
-PING_INTERVAL = 5.0
+PING_INTERVAL = 2.0
 """Seconds between two pings on a session that nobody uses."""
 
 PING_LIMIT = 3.0

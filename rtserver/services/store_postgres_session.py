@@ -71,6 +71,23 @@ class WatchedConnection(txpostgres.Connection):  # type: ignore[misc]
         if self._connection.closed:
             self._on_end(reason.value)
 
+    def doRead(self) -> None:
+        txpostgres._PollingMixin.doRead(self)
+        self._go_on()
+
+    def cursorFinished(self, cursor: Any) -> None:
+        self._cursors.discard(cursor)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Listen on. libpq may have closed its socket before psycopg2 knows; txpostgres would give the reactor a -1 then."""
+        raw = self._connection
+        if raw.closed or raw.fileno() < 0:
+            self._on_end(psycopg2.OperationalError("the server closed the connection"))
+        else:
+            self.reactor.addReader(self)
+            self.checkForNotifies()
+
     def checkForNotifies(self) -> None:
         notifications = self._connection.notifies
         names = {each.channel for each in notifications}
