@@ -21,11 +21,11 @@ LAYERS = {
     "cluster": {"rtserver.core", "rtserver.node", "rtserver.cluster", "twisted.internet.defer", "msgspec"},
     "app": {"rtserver.app", "pydantic", "pydantic_core", "msgspec"},
     "protocols": {
-        "rtserver.core", "rtserver.node", "rtserver.cluster", "rtserver.protocols",
+        "rtserver.core", "rtserver.node", "rtserver.cluster", "rtserver.protocols", "rtserver.eager",
         "autobahn", "twisted", "zope.interface", "google.protobuf", "msgspec",
     },
     "web": {
-        "rtserver.core", "rtserver.node", "rtserver.cluster", "rtserver.app", "rtserver.web",
+        "rtserver.core", "rtserver.node", "rtserver.cluster", "rtserver.app", "rtserver.web", "rtserver.eager",
         "pydantic", "twisted.web", "twisted.internet", "twisted.logger", "twisted.python", "zope.interface",
         "msgspec", "prometheus_client",
     },
@@ -53,6 +53,7 @@ LAYERS = {
         "rtserver.core", "rtserver.node", "rtserver.cluster", "rtserver.app", "rtserver.web", "rtserver.publisher",
         "rtserver.realtime", "rtserver.feeding", "rtserver.threads", "msgspec",
     },
+    "eager": {"twisted.internet"},
     "demo": {"rtserver.core", "rtserver.node", "msgspec"},
     "server": {
         "rtserver.core", "rtserver.node", "rtserver.cluster", "rtserver.protocols", "rtserver.log",

@@ -1,31 +1,13 @@
-"""The writing side of a connection: eager writes, a bounded queue, and the watch over those that do not drain.
-
-Twisted's own ``transport.write`` buffers and sends in a later turn (three system calls). When nothing is waiting the
-bytes go to the socket at once; what the socket does not take, TLS, and transports that are closing go Twisted's way.
-"""
+"""The writing side of a connection: eager writes, a bounded queue, and the watch over those that do not drain."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet import tcp, unix
-
 from rtserver.core import errors
 from rtserver.core.errors import DisconnectReason
-
-_PLAIN = (tcp.Server, unix.Server)
-"""Transports whose ``writeSomeData`` is one send on the socket. Their buffer attributes are Twisted's own; the test of
-byte order under tiny send buffers notices when a new Twisted means something else by them."""
-
-
-def backlog(transport: Any) -> int:
-    """Bytes that the transport has taken and the socket has not."""
-    if transport.__class__ in _PLAIN:
-        return len(transport.dataBuffer) - transport.offset + transport._tempDataLen
-    waiting = sum(len(part) for part in getattr(transport, "_appSendBuffer", ()))
-    below = getattr(transport, "transport", None)
-    return waiting + (backlog(below) if below is not None and below.__class__ in _PLAIN else 0)
+from rtserver.eager import PLAIN, backlog, write_now
 
 
 class Drain:
@@ -69,7 +51,7 @@ class EagerWriter:
 
     def __init__(self, transport: Any, limit: int, drain: Drain, failed: Callable[[DisconnectReason], None]) -> None:
         self._transport = transport
-        self._plain = transport.__class__ in _PLAIN
+        self._plain = transport.__class__ in PLAIN
         self._limit = limit
         self._drain = drain
         self.failed = failed
@@ -81,19 +63,11 @@ class EagerWriter:
         if transport is None:
             return
         self.written += len(data)
-        if (
-            self._plain
-            and transport.connected
-            and not transport.disconnecting
-            and not transport._tempDataBuffer
-            and transport.offset == len(transport.dataBuffer)
-        ):
-            sent = transport.writeSomeData(data)
-            if sent.__class__ is int:
-                if sent == len(data):
-                    return
-                data = data[sent:]
-        transport.write(data)
+        if self._plain:
+            if write_now(transport, data):
+                return
+        else:
+            transport.write(data)
         if backlog(transport) > self._limit:
             failed = self.failed
             self.stop()

@@ -152,7 +152,7 @@ def api_endpoints(calls: Calls) -> list[Endpoint]:
 
 
 _LIMITS = Limits(body_size=64 * 1024 * 1024, checks_type=False)
-"""The port's own limit of size (``limits.api_body_size``) is what counts; the type of the body is not looked at (section 9.1)."""
+"""The port's own limit of size (``limits.api_body_size``) is what counts; the type of a body is not looked at (section 9.1)."""
 
 
 def _method(calls: Calls, name: str) -> Callable[..., Awaitable[Response]]:

@@ -6,13 +6,9 @@ would cost a client on the same machine one wake-up for every answer; at the end
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
-from twisted.internet import tcp, unix
 from twisted.internet.interfaces import IReactorTime
-
-PLAIN = (tcp.Server, unix.Server)
-"""Transports whose ``writeSomeData`` is one send on the socket."""
 
 
 class Holder(Protocol):
@@ -37,19 +33,3 @@ class Outgoing:
         holders, self._holders = self._holders, []
         for holder in holders:
             holder.flush()
-
-
-def write_now(transport: Any, data: bytes) -> None:
-    """To a transport of ``PLAIN``. What its socket does not take, and what others are before, goes Twisted's way."""
-    if (
-        transport.connected
-        and not transport.disconnecting
-        and not transport._tempDataBuffer
-        and transport.offset == len(transport.dataBuffer)
-    ):
-        sent = transport.writeSomeData(data)
-        if sent.__class__ is int:
-            if sent == len(data):
-                return
-            data = data[sent:]
-    transport.write(data)

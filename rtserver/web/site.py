@@ -11,7 +11,8 @@ from twisted.web.http import HTTPChannel
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request, Site
 
-from rtserver.web.outgoing import PLAIN, Outgoing, write_now
+from rtserver.eager import PLAIN, write_now
+from rtserver.web.outgoing import Outgoing
 
 LINGER = 2.0
 """Seconds that a client has to stop sending a body that was refused. Closed at once, with bytes of it unread, TCP would

@@ -11,7 +11,8 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactor, StringTransport
 
 from rtserver.core import errors
-from rtserver.protocols.outbound import Drain, EagerWriter, backlog
+from rtserver.eager import backlog
+from rtserver.protocols.outbound import Drain, EagerWriter
 
 
 class Socket:

@@ -2,7 +2,8 @@
 
 from twisted.internet.task import Clock
 
-from rtserver.web.outgoing import Outgoing, write_now
+from rtserver.eager import write_now
+from rtserver.web.outgoing import Outgoing
 
 
 class Holder:
