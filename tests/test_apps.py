@@ -1,0 +1,126 @@
+"""Applications are found by name, and everything that does not go together is told before the server starts."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from rtserver.app import App, Publisher
+from rtserver.apps import Applications, NoSuchApp, load_app
+from tests.app_house import AppHouse
+from tests.fakes import World
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """Writes a module that can be imported: ``module(text)`` gives its name."""
+    monkeypatch.syspath_prepend(tmp_path)
+    names = []
+
+    def write(text: str) -> str:
+        names.append(f"app_of_test_{len(names)}_{tmp_path.name.replace('-', '_')}")
+        (tmp_path / f"{names[-1]}.py").write_text(text)
+        return names[-1]
+
+    yield write
+    for name in names:
+        sys.modules.pop(name, None)
+
+
+def test_an_application_is_found_by_module_and_name(module):
+    name = module("from rtserver import App\napp = App('shop')\nclass Box:\n    app = App('boxed')\n")
+    assert load_app(f"{name}:app").title == "shop"
+
+
+@pytest.mark.parametrize("name", ["shop", "shop:", "", ":"])
+def test_a_name_without_its_parts_is_refused(name):
+    with pytest.raises(NoSuchApp, match="write package.module:attribute"):
+        load_app(name)
+
+
+def test_a_module_that_is_not_there_is_refused_with_the_remedy():
+    with pytest.raises(NoSuchApp, match="PYTHONPATH"):
+        load_app("no_such_module_anywhere:app")
+
+
+def test_what_is_no_application_is_refused(module):
+    name = module("app = 5\n")
+    for attribute in ("app", "other"):
+        with pytest.raises(NoSuchApp, match="is no rtserver.App"):
+            load_app(f"{name}:{attribute}")
+
+
+def test_a_mistake_in_the_module_shows_itself(module):
+    name = module("from rtserver import App\napp = App()\n@app.get('/')\ndef read(a): ...\n")
+    with pytest.raises(TypeError, match="parameter a has no annotation"):
+        load_app(f"{name}:app")
+
+
+def test_several_applications_share_a_server():
+    one, two = App("one", prefix="/one"), App("two", prefix="/two")
+
+    @one.get("/")
+    async def first() -> int:
+        return 1
+
+    @two.get("/")
+    async def second() -> int:
+        return 2
+
+    @two.rpc("add")
+    async def add() -> int:
+        return 3
+
+    house = AppHouse(one, two)
+    assert (house.get("/one/").json, house.get("/two/").json) == (1, 2)
+    assert house.rpc(house.client(), "add")["rpc"]["data"] == 3
+
+
+def test_two_applications_with_one_path_are_refused():
+    one, two = App(), App()
+    for each in (one, two):
+
+        @each.get("/")
+        async def read() -> None: ...
+
+    with pytest.raises(TypeError, match="GET / is declared twice"):
+        AppHouse(one, two)
+
+
+def test_without_an_application_everything_is_404_and_rpc_is_not_available():
+    house = AppHouse()
+    assert house.get("/").status == 404 and house.rpc(house.client(), "x")["error"]["code"] == 108
+
+
+def test_functions_of_every_kind_publish_by_the_same_publisher():
+    app = App()
+    seen = []
+
+    @app.get("/")
+    async def read(publisher: Publisher) -> None:
+        seen.append(publisher)
+
+    @app.rpc("x")
+    async def rpc(publisher: Publisher) -> None:
+        seen.append(publisher)
+
+    house = AppHouse(app)
+    house.get("/")
+    house.rpc(house.client(), "x")
+    assert seen[0] is seen[1]
+
+
+def test_an_end_before_there_was_a_node_is_one_too():
+    world = World()
+    applications = Applications([], world.clock)
+    world.run(applications.stop())
+
+
+def test_functions_that_are_left_behind_at_the_end_are_told():
+    house = AppHouse(App())
+    house.threads.is_held = True
+    house.world.spawn(house.threads.run(len, {}))
+    house.world.run(house.applications.stop())
+    assert house.log.texts("warn") == ["1 plain functions still run and are left behind"]
+    house.threads.go()
