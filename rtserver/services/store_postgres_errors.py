@@ -47,7 +47,7 @@ LOST = ("57P", "08", "25006", "25P03")
 """Beginnings of states after which a connection is of no use."""
 
 
-def first_line(error: BaseException) -> str:
+def first_line(error: BaseException | None) -> str:
     """What libpq or PostgreSQL says, without details: those can hold values."""
     text = str(error).strip().splitlines()
     return text[0].removeprefix("FATAL:  ").removesuffix(".") if text else type(error).__name__

@@ -1,8 +1,8 @@
 """One connection to PostgreSQL, from its making to its end.
 
-txpostgres brings psycopg2's connections into the reactor. What is added here: time limits that hold when the server does not
-answer at all, an end that is told once, and callers that may leave while a statement goes on. Its Deferreds are never
-cancelled: that would make libpq connect again and block meanwhile.
+What it adds to txpostgres: time limits that hold when the server does not answer at all, an end that is told once, and callers
+that may leave while a statement goes on. The Deferreds of txpostgres are never cancelled: that would make libpq connect again
+and block meanwhile.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 import psycopg2
 import psycopg2.extensions
 from twisted.internet.defer import Deferred, DeferredLock
-from txpostgres import txpostgres
 
 from rtserver.core.errors import StoreError, StoreUnavailable
 from rtserver.core.ports import Row, Value
 from rtserver.services.store_postgres_errors import first_line, is_lost, translated
+from rtserver.services.store_postgres_wire import WatchedConnection
 from rtserver.services.store_sql import MAX_ROWS, too_many_rows
 from rtserver.services.store_transaction import shielded
 
@@ -49,63 +49,6 @@ ALIKE = tuple(
     for number, name, cast in ((BOOLEAN, "YES_NO", _boolean), (BYTES, "BYTES", _bytes), (NUMBER, "NUMBER", _number))
 )
 """Make the values of both databases alike."""
-
-
-class WatchedConnection(txpostgres.Connection):  # type: ignore[misc]
-    """A connection that tells its end and its notifications by plain calls. txpostgres raises the end of an idle connection
-    into the reactor, where it is logged and nothing else."""
-
-    def __init__(self, reactor: Any, on_end: Callable[[Exception], None], on_notify: Callable[[str], None]) -> None:
-        super().__init__(reactor)
-        self._on_end = on_end
-        self._on_notify = on_notify
-
-    def continuePolling(self, swallowErrors: bool = False) -> None:
-        try:
-            super().continuePolling(swallowErrors)
-        except psycopg2.Error as error:
-            self._on_end(error)
-
-    def connectionLost(self, reason: Any) -> None:
-        super().connectionLost(reason)
-        if self._connection.closed:
-            self._on_end(reason.value)
-
-    def doRead(self) -> None:
-        txpostgres._PollingMixin.doRead(self)
-        self._go_on()
-
-    def cursorFinished(self, cursor: Any) -> None:
-        self._cursors.discard(cursor)
-        self._go_on()
-
-    def _go_on(self) -> None:
-        """Listen on. libpq may have closed its socket before psycopg2 knows; txpostgres would give the reactor a -1 then."""
-        raw = self._connection
-        if raw.closed or raw.fileno() < 0:
-            self._on_end(psycopg2.OperationalError("the server closed the connection"))
-        else:
-            self.reactor.addReader(self)
-            self.checkForNotifies()
-
-    def checkForNotifies(self) -> None:
-        notifications = self._connection.notifies
-        names = {each.channel for each in notifications}
-        notifications.clear()
-        for name in names:
-            self._on_notify(name)
-
-    def abort(self) -> None:
-        """Close, and fail what is under way. Everything leaves the reactor while the socket is still open: its number may be
-        that of another connection a moment later."""
-        raw = self._connection
-        if raw is None:
-            return
-        for each in (self, *self._cursors):
-            self.reactor.removeReader(each)
-            self.reactor.removeWriter(each)
-        raw.close()
-        self.close()
 
 
 class PostgresSession:
@@ -172,6 +115,7 @@ class PostgresSession:
         if not self.is_open:
             raise StoreUnavailable(f"the connection to PostgreSQL was lost ({self.problem}): try again")
         timer = self._reactor.callLater(limit, self._no_answer, f"no answer within {limit:g} s")
+        self._connection.leave_reactor()
         try:
             cursor = self._connection.cursor()
             # Without values psycopg2 takes the text as it is; with an empty tuple it would still look for %.
@@ -190,10 +134,12 @@ class PostgresSession:
         finally:
             if timer.active():
                 timer.cancel()
+            if self.is_open:
+                self._connection.listen()
 
     def _no_answer(self, problem: str) -> None:
         self.hung = True
         self.close(problem)
 
-    def _idle_end(self, error: Exception) -> None:
+    def _idle_end(self, error: BaseException | None) -> None:
         self.close(first_line(error))

@@ -12,6 +12,7 @@ from twisted.internet.task import deferLater
 
 from rtserver.services.store_options import DatabaseOptions
 from rtserver.services.store_postgres import PostgresStore
+from rtserver.services.store_postgres_wire import WatchedConnection, WatchedCursor
 from tests.live.postgres_server import PostgresServer
 
 _schemas = (f"test{number}" for number in itertools.count())
@@ -51,3 +52,5 @@ async def harness_of(server: PostgresServer, schema: str = "") -> AsyncIterator[
     finally:
         for store in harness.started:
             await store.stop()
+        watched = (*reactor.getReaders(), *reactor.getWriters())  # type: ignore[attr-defined]
+        assert [each for each in watched if isinstance(each, WatchedConnection | WatchedCursor)] == []
