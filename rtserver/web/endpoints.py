@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import enum
 import re
+import types
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -144,11 +146,15 @@ class EndpointsResource(Resource):
     def _begin(self, request: Request, match: Match) -> None:
         """Most endpoints are done before this returns: only the others need a time limit and an eye on the client."""
         incoming = TwistedIncoming(request, self._around.givers)
-        work = Deferred.fromCoroutine(self._run(incoming, match))
-        if work.called:
-            work.addBoth(self.end, incoming, match.endpoint)
+        work, context = self._run(incoming, match), copy_context()
+        try:
+            waited = context.run(work.send, None)
+        except StopIteration as done:
+            self.end(done.value, incoming, match.endpoint)
+        except BaseException:
+            self.end(Failure(), incoming, match.endpoint)
         else:
-            Waiting(self, incoming, match.endpoint, work)
+            Waiting(self, incoming, match.endpoint, Deferred.fromCoroutine(_rest(work, waited, context)))
 
     async def _run(self, incoming: TwistedIncoming, match: Match) -> Response:
         """Raises what is no answer to the client: the application's mistakes."""
@@ -246,6 +252,22 @@ class Waiting:
             self._resource.broken(outcome, self._incoming, self._endpoint)
 
 
+@types.coroutine
+def _rest(work: Coroutine[Any, Any, Response], waited: Any, context: Context) -> Generator[Any, Any, Response]:
+    """What is left of a coroutine that has begun and waits for something."""
+    step: Callable[[], Any]
+    while True:
+        try:
+            step = partial(work.send, (yield waited))
+        except BaseException as error:
+            step = partial(work.throw, error)
+        try:
+            waited = context.run(step)
+        except StopIteration as done:
+            result: Response = done.value
+            return result
+
+
 _STATUS = {101: 401, 102: 404, 103: 403, 104: 404, 106: 429, 107: 400, 111: 429}
 """HTTP status of the protocol's errors, for what refuses calls of both kinds."""
 
@@ -297,8 +319,13 @@ def _send(request: Request, response: Response) -> None:
     for name, value in response.headers.items():
         for each in (value,) if isinstance(value, str) else value:
             headers.addRawHeader(name, each)
-    has_body = response.status not in (204, 304)
-    if has_body:
-        headers.setRawHeaders(b"content-type", [response.media_type.encode()])
-        headers.setRawHeaders(b"content-length", [b"%d" % len(response.content)])
-    request.answer(response.content if has_body and request.method != b"HEAD" else b"")
+    if response.status in (204, 304):
+        request.answer(b"")
+        return
+    length = len(response.content)
+    if response.media_type == JSON:
+        head = b"Content-Type: application/json\r\nContent-Length: %d\r\n" % length
+    else:
+        headers.setRawHeaders(b"content-type", [response.media_type])
+        head = b"Content-Length: %d\r\n" % length
+    request.answer(b"" if request.method == b"HEAD" else response.content, head)

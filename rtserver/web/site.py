@@ -52,13 +52,14 @@ class BoundedRequest(Request):
             self._closing.cancel()
         super().connectionLost(reason)
 
-    def answer(self, body: bytes) -> None:
-        """The whole answer, its head as set until now. ``write`` and ``finish`` would make a write of every part."""
+    def answer(self, body: bytes, head: bytes = b"") -> None:
+        """The whole answer, its head as set until now and then ``head``, which is whole lines. ``write`` and ``finish`` would
+        make a write of every part."""
         parts = [self.clientproto, b" %d " % self.code, self.code_message, b"\r\n"]
         for name, values in self.responseHeaders.getAllRawHeaders():
             for value in values:
                 parts += (name, b": ", value, b"\r\n")
-        parts += (b"\r\n", body)
+        parts += (head, b"\r\n", body)
         self.startedWriting = 1
         self.channel.send(b"".join(parts))
         self.finish()

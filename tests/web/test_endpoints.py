@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from contextvars import ContextVar
 from typing import Annotated, Any
 
 import pytest
@@ -607,6 +608,31 @@ def test_an_own_vary_adds_to_that_of_the_origin(house, trials):
     trials.result = Response(b"x", headers={"Vary": "accept"})
     answer = house.get("/result", Origin="https://shop.example")
     assert answer.headers.getRawHeaders("vary") == ["origin", "accept"]
+
+
+# Contexts
+
+
+def test_what_a_request_sets_in_its_context_stays_in_it():
+    name: ContextVar[str] = ContextVar("name", default="nobody")
+    waits: list[Deferred[None]] = []
+    app = App()
+
+    @app.get("/{who}")
+    async def read(who: str, wait: bool = False) -> list[str]:
+        before = name.get()
+        name.set(who)
+        if wait:
+            waits.append(Deferred())
+            await waits[-1]
+        return [before, name.get()]
+
+    house = AppHouse(app)
+    line = house.begin("GET", "/ada?wait=1")
+    assert house.get("/eve").json == ["nobody", "eve"]
+    waits[0].callback(None)
+    house.clock.advance(0)
+    assert answer(line).json == ["nobody", "ada"] and name.get() == "nobody"
 
 
 # Bounds
