@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from rtserver.app.application import App
-from rtserver.app.calling import InThread, TooBusy
+from rtserver.app.calling import InThread, TooBusy, go_on
 from rtserver.app.endpoint import HTTPError
 from rtserver.app.events import Accept, Allow, Disconnect, Event, EventFunction, EventSource, Publish, Refuse, sentence
 from rtserver.app.given import Connection, User
@@ -169,9 +170,12 @@ class AppHooks(hooks.NoHooks):
 
     async def _in_time(self, function: EventFunction, source: EventSource, caller: Caller) -> Any:
         """Most functions are done at once: only the others need a time limit and an eye on the client."""
-        work = Deferred.fromCoroutine(function.call(source, self._around.in_thread))
-        if work.called:
-            return await work
+        call, context = function.call(source, self._around.in_thread), copy_context()
+        try:
+            waited = context.run(call.send, None)
+        except StopIteration as done:
+            return done.value
+        work = Deferred.fromCoroutine(go_on(call, waited, context))
         timer = self._around.clock.callLater(function.seconds, work.cancel)
         self._running.setdefault(caller.client, set()).add(work)
         try:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from contextvars import Context
+from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
@@ -15,6 +18,23 @@ T = TypeVar("T")
 
 class TooBusy(Exception):
     """Every thread is taken and too many calls wait already."""
+
+
+@types.coroutine
+def go_on(work: Coroutine[Any, Any, T], waited: Any, context: Context) -> Generator[Any, Any, T]:
+    """What is left of a coroutine that was begun in ``context`` and waits for something. Most are done at their first step,
+    and who takes that step by himself needs nothing that waits."""
+    step: Callable[[], Any]
+    while True:
+        try:
+            step = partial(work.send, (yield waited))
+        except BaseException as error:
+            step = partial(work.throw, error)
+        try:
+            waited = context.run(step)
+        except StopIteration as done:
+            result: T = done.value
+            return result
 
 
 class Source(Protocol):

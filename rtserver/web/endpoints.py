@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import enum
 import re
-import types
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
-from contextvars import Context, copy_context
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import copy_context
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -19,7 +18,7 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from rtserver.app.calling import InThread, TooBusy
+from rtserver.app.calling import InThread, TooBusy, go_on
 from rtserver.app.endpoint import JSON, Endpoint, HTTPError, Response
 from rtserver.app.events import Refuse
 from rtserver.app.parameters import Given, where
@@ -154,7 +153,7 @@ class EndpointsResource(Resource):
         except BaseException:
             self.end(Failure(), incoming, match.endpoint)
         else:
-            Waiting(self, incoming, match.endpoint, Deferred.fromCoroutine(_rest(work, waited, context)))
+            Waiting(self, incoming, match.endpoint, Deferred.fromCoroutine(go_on(work, waited, context)))
 
     async def _run(self, incoming: TwistedIncoming, match: Match) -> Response:
         """Raises what is no answer to the client: the application's mistakes."""
@@ -250,22 +249,6 @@ class Waiting:
             self._resource.end(outcome, self._incoming, self._endpoint)
         elif isinstance(outcome, Failure) and not outcome.check(CancelledError):
             self._resource.broken(outcome, self._incoming, self._endpoint)
-
-
-@types.coroutine
-def _rest(work: Coroutine[Any, Any, Response], waited: Any, context: Context) -> Generator[Any, Any, Response]:
-    """What is left of a coroutine that has begun and waits for something."""
-    step: Callable[[], Any]
-    while True:
-        try:
-            step = partial(work.send, (yield waited))
-        except BaseException as error:
-            step = partial(work.throw, error)
-        try:
-            waited = context.run(step)
-        except StopIteration as done:
-            result: Response = done.value
-            return result
 
 
 _STATUS = {101: 401, 102: 404, 103: 403, 104: 404, 106: 429, 107: 400, 111: 429}
