@@ -47,7 +47,7 @@ class Reading:
         self.outbox = Outbox(store, self.wall.publish, reactor)
 
     async def __aenter__(self) -> Reading:
-        self.outbox.start()
+        await self.outbox.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -165,7 +165,7 @@ async def check_a_row_that_was_published_but_not_deleted_comes_again_with_the_sa
     for _ in range(2):
         deaf = Deaf(store)
         outbox = Outbox(deaf, deaf.wall.publish, reactor)
-        outbox.start()
+        await outbox.start()
         if not keys:
             await fill(store, ("news", "1"))
         await eventually(harness, taken(deaf.wall))

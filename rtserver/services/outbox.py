@@ -105,7 +105,7 @@ class Outbox:
         self._throttle = Throttle(reactor.seconds)
         self.stats = OutboxStats()
 
-    def start(self) -> None:
+    async def start(self) -> None:
         self._lease.start()
 
     async def stop(self) -> None:

@@ -12,6 +12,7 @@ from tests.live.postgres_server import PostgresServer
 from tests.live.postgres_store import harness_of
 from tests.outbox_contract import OUTBOX_CHECKS, Reading, empty, fill
 from tests.store_contract import STORE_CHECKS, Check, failure_of, names, with_people
+from tests.store_limits_contract import LIMIT_CHECKS
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def server() -> Iterator[PostgresServer]:
         yield started
 
 
-@pytest.mark.parametrize("check", STORE_CHECKS + OUTBOX_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", STORE_CHECKS + LIMIT_CHECKS + OUTBOX_CHECKS, ids=lambda check: check.__name__)
 @deadline(30)
 async def test_postgresql_keeps_the_contract(server: PostgresServer, check: Check) -> None:
     async with harness_of(server) as harness:

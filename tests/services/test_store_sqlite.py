@@ -23,6 +23,7 @@ from rtserver.services.store_sqlite_file import Call, SqliteFile
 from tests.deadline import deadline
 from tests.outbox_contract import OUTBOX_CHECKS
 from tests.store_contract import STORE_CHECKS, Check, Held, begin, failure_of, names, with_people
+from tests.store_limits_contract import LIMIT_CHECKS
 
 
 class SqliteHarness:
@@ -57,7 +58,7 @@ def make(tmp_path: Path) -> Making:
     return made
 
 
-@pytest.mark.parametrize("check", STORE_CHECKS + OUTBOX_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", STORE_CHECKS + LIMIT_CHECKS + OUTBOX_CHECKS, ids=lambda check: check.__name__)
 @deadline(20)
 async def test_sqlite_keeps_the_contract(make: Making, check: Check) -> None:
     async with make() as harness:
