@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from autobahn.websocket.utf8validator import Utf8Validator
+from msgspec import Raw
 from twisted.internet.defer import Deferred
 from twisted.python import usage
 from twisted.web.resource import IResource
@@ -23,6 +24,7 @@ from twisted.web.resource import IResource
 from rtserver import __version__
 from rtserver.app.application import App
 from rtserver.app.endpoint import Endpoint
+from rtserver.app.given import Publisher
 from rtserver.app.parameters import Given
 from rtserver.apps import Applications, NoSuchApp, load_app
 from rtserver.cluster import Cluster
@@ -33,7 +35,7 @@ from rtserver.core.hooks import ChainedHooks, Hooks
 from rtserver.core.host import Environment
 from rtserver.core.intake import ChannelIntake
 from rtserver.core.options import TokenOptions
-from rtserver.core.ports import Broker
+from rtserver.core.ports import Broker, Database
 from rtserver.demo import DemoFeed
 from rtserver.log import ServerLog
 from rtserver.node import Log, Node, Turn
@@ -42,10 +44,12 @@ from rtserver.protocols.outbound import Drain
 from rtserver.protocols.streams import KINDS, EmulationResource, StreamParts, StreamResource
 from rtserver.protocols.upgrade import UpgradeResource
 from rtserver.protocols.ws import ConnectionFactory, WebSocketOptions
+from rtserver.publisher import NodePublisher
 from rtserver.server import Server
-from rtserver.services import BROKERS
+from rtserver.services import BROKERS, STORES
 from rtserver.services.jwks import JWKS, http_client
 from rtserver.services.jwt_keys import JWTVerifier
+from rtserver.services.outbox import Outbox
 from rtserver.services.proxy_http import ProxyHooks, backend_client
 from rtserver.web.api import Api
 from rtserver.web.api_http import ApiAccess, ApiKey, Calls, Text, api_endpoints
@@ -128,8 +132,9 @@ def build(reactor: Any, config: Config, log: Log, apps: Sequence[App] = ()) -> S
     server.shutdown_timeout = config.shutdown.timeout
     server.connections = lambda: entrance.open
     server.json_log = config.log.format == "json"
-    server.also_start.append(applications.threads.start)
-    server.also_stop.append(applications.stop)
+    store, outbox = database(reactor, config, NodePublisher(node, cluster))
+    server.also_start += [store.start, applications.threads.start, *([outbox.start] if outbox else [])]
+    server.also_stop += [*([outbox.stop] if outbox else []), applications.stop, store.stop]
     if config.demo.enabled:
         feed = DemoFeed(node)
         server.rounds.append((feed.interval, feed.publish))
@@ -144,6 +149,18 @@ def make_broker(reactor: Any, config: Config, node_id: str, intake: ChannelIntak
     else:
         broker = make(config.engine.redis, intake, reactor, node_id)
     return broker
+
+
+def database(reactor: Any, config: Config, publisher: Publisher) -> tuple[Database, Outbox | None]:
+    """The store, and the reader of its outbox."""
+    options = config.database.placed(config.state_dir)
+    module, _, name = STORES[options.address().kind].partition(":")
+    store: Database = getattr(import_module(module), name)(options, reactor)
+
+    async def publish(channel: str, data: bytes, key: str) -> None:
+        await publisher.publish(channel, Raw(data), idempotency_key=key)
+
+    return store, Outbox(store, publish, reactor) if options.outbox else None
 
 
 def environment(reactor: Any, config: Config, node_id: str, log: Log, hooks: Hooks) -> Environment:
