@@ -26,6 +26,9 @@ from rtserver.realtime import AppHooks
 from rtserver.threads import Threads
 from rtserver.web.endpoints import EndpointsResource, Giver, Surroundings, TwistedIncoming
 
+ANSWER_TIME = 5.0
+"""Seconds that a shutdown waits for requests that are not answered yet."""
+
 
 class NoSuchApp(RtError):
     """A module of ``[[apps]]`` cannot be used; the sentence says why."""
@@ -52,6 +55,8 @@ class Applications:
 
     def __init__(self, apps: Sequence[App], reactor: Any, threads: Threads | None = None) -> None:
         self._apps = apps
+        self._reactor = reactor
+        self._resources: list[EndpointsResource] = []
         self._node: Node | None = None
         self._publisher: Publisher | None = None
         self._feeders: Feeders | None = None
@@ -75,6 +80,10 @@ class Applications:
         self._feeders = Feeders(streams, around)
 
     async def stop(self) -> None:
+        """Requests that are under way are answered first, within ``ANSWER_TIME``."""
+        until = self._reactor.seconds() + ANSWER_TIME
+        while any(each.waiting for each in self._resources) and self._reactor.seconds() < until:
+            await self.clock.sleep(ANSWER_TIME / 100)
         if self._feeders is not None:
             await self._feeders.stop()
         left = await self.threads.stop()
@@ -84,7 +93,9 @@ class Applications:
     def endpoints(self, own: Sequence[Endpoint], around: Surroundings) -> EndpointsResource:
         """Those of the applications after the server's ``own``."""
         declared = [endpoint for app in self._apps for endpoint in app.endpoints]
-        return EndpointsResource(Routes([*own, *declared]), around)
+        resource = EndpointsResource(Routes([*own, *declared]), around)
+        self._resources.append(resource)
+        return resource
 
     def givers(self, env: Environment) -> dict[type[Given], Giver]:
         common = {kind: partial(_without_request, make) for kind, make in self._common.items()}

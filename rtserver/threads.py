@@ -7,6 +7,7 @@ from threading import Lock, Thread
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError, ensureDeferred
+from twisted.internet.task import deferLater
 from twisted.internet.threads import blockingCallFromThread, deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
@@ -33,28 +34,34 @@ class Threads:
         self._limit = size + waiting
         self.busy = 0
         """Calls that run or wait, also those that nobody waits for any more."""
+        self._is_closing = False
+        self._idle: Deferred[None] | None = None
 
     async def start(self) -> None:
         self._pool.start()
 
     async def stop(self) -> int:
-        """Let what runs come to its end, within ``STOP_TIME``. How many calls were left behind."""
+        """Begin nothing but what must be done, and let what runs come to its end, within ``STOP_TIME``. How many calls were
+        left behind."""
+        self._is_closing = True
+        try:
+            await Deferred.fromCoroutine(self._until_idle()).addTimeout(STOP_TIME, self._reactor)
+        except TimeoutError:
+            return self.busy
         if self._pool.started:
-            stopped: Deferred[None] = Deferred()
-            Thread(target=self._join, args=[stopped], daemon=True).start()
-            try:
-                await stopped.addTimeout(STOP_TIME, self._reactor)
-            except TimeoutError:
-                return self.busy
+            self._pool.stop()
         return 0
 
-    def _join(self, stopped: Deferred[None]) -> None:
-        self._pool.stop()
-        self._reactor.callFromThread(stopped.callback, None)
+    async def _until_idle(self) -> None:
+        """A call may go on with what must be done, in the turn in which its thread has ended."""
+        while self.busy:
+            self._idle = Deferred()
+            await self._idle
+            await deferLater(self._reactor, 0)
 
     async def run(self, function: Callable[..., Any], values: dict[str, Any], *, must: bool = False) -> Any:
         """Raises ``TooBusy`` instead of queueing without end."""
-        if self._pool.joined:
+        if self._is_closing and not must:
             raise TooBusy("the server is shutting down")
         if self.busy >= self._limit and not must:
             raise TooBusy("too many plain functions wait for a thread: make them async def, or let them wait less")
@@ -71,6 +78,9 @@ class Threads:
 
     def _count_down(self, outcome: Any) -> Any:
         self.busy -= 1
+        if self.busy == 0 and self._idle is not None:
+            idle, self._idle = self._idle, None
+            idle.callback(None)
         return outcome
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from rtserver.app import App, Publisher
-from rtserver.apps import Applications, NoSuchApp, load_app
-from tests.app_house import AppHouse
+from rtserver.apps import ANSWER_TIME, Applications, NoSuchApp, load_app
+from tests.app_house import AppHouse, answer
 from tests.fakes import World
 
 
@@ -115,6 +117,44 @@ def test_an_end_before_there_was_a_node_is_one_too():
     world = World()
     applications = Applications([], world.clock)
     world.run(applications.stop())
+
+
+def test_the_end_waits_for_requests_that_are_under_way():
+    app = App()
+    waited: list[Deferred[int]] = []
+
+    @app.get("/")
+    async def read() -> int:
+        waited.append(Deferred())
+        return await waited[-1]
+
+    house = AppHouse(app)
+    first, second = house.begin("GET", "/"), house.begin("GET", "/")
+    ended: list[Any] = []
+    Deferred.fromCoroutine(house.applications.stop()).addBoth(ended.append)
+    house.clock.advance(0.1)
+    waited[0].callback(1)
+    house.clock.advance(0.1)
+    assert ended == [] and answer(first).json == 1
+    second.leave()
+    house.clock.advance(0.1)
+    assert ended == [None]
+
+
+def test_the_end_does_not_wait_for_ever():
+    app = App()
+
+    @app.get("/")
+    async def read() -> None:
+        await Deferred()
+
+    house = AppHouse(app)
+    house.begin("GET", "/")
+    ended: list[Any] = []
+    Deferred.fromCoroutine(house.applications.stop()).addBoth(ended.append)
+    for _ in range(200):
+        house.clock.advance(ANSWER_TIME / 150)
+    assert ended == [None]
 
 
 def test_functions_that_are_left_behind_at_the_end_are_told():

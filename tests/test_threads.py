@@ -179,9 +179,26 @@ async def test_nothing_begins_after_the_end(gate):
     threads = Threads(reactor, "tests")
     await threads.start()
     await threads.stop()
-    for must in (False, True):
-        with pytest.raises(TooBusy, match="shutting down"):
-            await begin(threads, gate.hold, must=must)
+    with pytest.raises(TooBusy, match="shutting down"):
+        await begin(threads, gate.hold)
+
+
+@deadline(10)
+async def test_what_must_be_done_is_done_before_the_end(gate):
+    threads = Threads(reactor, "tests", size=1)
+    await threads.start()
+    notes = []
+
+    async def session():
+        await threads.run(gate.hold, {})
+        notes.append(await threads.run(lambda: "closed", {}, must=True))
+
+    work = Deferred.fromCoroutine(session())
+    await gate.begun
+    stopped = Deferred.fromCoroutine(threads.stop())
+    gate.open()
+    assert await stopped == 0 and notes == ["closed"]
+    await work
 
 
 @deadline(10)

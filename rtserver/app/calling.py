@@ -28,6 +28,9 @@ def go_on(work: Coroutine[Any, Any, T], waited: Any, context: Context) -> Genera
     while True:
         try:
             step = partial(work.send, (yield waited))
+        except GeneratorExit:
+            work.close()
+            raise
         except BaseException as error:
             step = partial(work.throw, error)
         try:

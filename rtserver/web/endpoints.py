@@ -100,6 +100,8 @@ class EndpointsResource(Resource):
         self._routes = routes
         self._around = surroundings
         self._quiet_until = 0.0
+        self.waiting = 0
+        """Requests that are not answered yet."""
         for endpoint in routes.endpoints:
             self._check(endpoint)
 
@@ -227,6 +229,7 @@ class Waiting:
         self._endpoint = endpoint
         self._work = work
         self._phase = Phase.RUNNING
+        resource.waiting += 1
         self._timer = resource.clock.callLater(endpoint.limits.seconds, self._late)
         incoming.request.notifyFinish().addErrback(self._gone)
         work.addBoth(self._ended)
@@ -243,6 +246,7 @@ class Waiting:
             self._work.cancel()
 
     def _ended(self, outcome: Response | Failure) -> None:
+        self._resource.waiting -= 1
         if self._phase is Phase.RUNNING:
             self._phase = Phase.ENDED
             self._timer.cancel()
