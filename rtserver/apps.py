@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 from rtserver import feeding, realtime
 from rtserver.app.application import App
 from rtserver.app.endpoint import Endpoint, HTTPError
-from rtserver.app.given import Clock, Connection, Publisher, User
+from rtserver.app.given import Clock, Connection, Database, Publisher, Transaction, User
 from rtserver.app.given import Request as RequestFacts
 from rtserver.app.parameters import Given
 from rtserver.app.routes import Routes
 from rtserver.app.shapes import Invalid
 from rtserver.cluster import Cluster
+from rtserver.core import ports
 from rtserver.core.errors import ExpiredToken, RtError, TokenError
 from rtserver.core.host import Environment
 from rtserver.feeding import Feeders, ReactorClock
@@ -25,6 +26,8 @@ from rtserver.publisher import NodePublisher, as_value
 from rtserver.realtime import AppHooks
 from rtserver.threads import Threads
 from rtserver.web.endpoints import EndpointsResource, Giver, Surroundings, TwistedIncoming
+
+T = TypeVar("T")
 
 ANSWER_TIME = 5.0
 """Seconds that a shutdown waits for requests that are not answered yet."""
@@ -59,12 +62,14 @@ class Applications:
         self._resources: list[EndpointsResource] = []
         self._node: Node | None = None
         self._publisher: Publisher | None = None
+        self._database: Database | None = None
         self._feeders: Feeders | None = None
         self.threads = threads or Threads(reactor, "applications")
         self.clock = ReactorClock(reactor, time.time)
         self._common: dict[type[Given], Callable[[], Given]] = {
             Publisher: self._the_publisher,
             Clock: lambda: self.clock,
+            Database: self._the_database,
         }
         """What functions of every kind are given."""
         self.hooks = AppHooks(
@@ -72,8 +77,9 @@ class Applications:
             realtime.Surroundings(reactor, self._log, self.threads.run, self._realtime_givers(), self._refusal),
         )
 
-    def attach(self, node: Node, cluster: Cluster) -> None:
+    def attach(self, node: Node, cluster: Cluster, store: ports.Database | None = None) -> None:
         self._node = node
+        self._database = None if store is None else StoreDatabase(store)
         self._publisher = NodePublisher(node, cluster)
         streams = [stream for app in self._apps for stream in app.streams]
         around = feeding.Surroundings(node, self._publisher, self.clock, self.threads.run, self._common)
@@ -109,12 +115,29 @@ class Applications:
         assert self._publisher is not None, "no function is called before there is a node"
         return self._publisher
 
+    def _the_database(self) -> Database:
+        assert self._database is not None, "no function is called before there is a store"
+        return self._database
+
     def _refusal(self, channel: str) -> Invalid | None:
         return None if self._feeders is None else self._feeders.refusal(channel)
 
     def _log(self, level: str, text: str, failure: BaseException | None = None, /, **fields: object) -> None:
         assert self._node is not None, "no function is called before there is a node"
         self._node.log(level, text, failure, **fields)
+
+
+class StoreDatabase(Database):
+    """Implements ``app.Database`` over the port."""
+
+    def __init__(self, store: ports.Database) -> None:
+        self._store = store
+
+    async def run(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return await self._store.run(sql, params)
+
+    async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        return await self._store.transact(work)
 
 
 def _without_request(make: Callable[[], Given], asked: object) -> Given:

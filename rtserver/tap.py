@@ -123,7 +123,8 @@ def build(reactor: Any, config: Config, log: Log, apps: Sequence[App] = ()) -> S
     drain = Drain(config.websocket.write_timeout, reactor.seconds)
     entrance = Entrance(config.client, reactor.seconds, lambda: node.unready)
     paths = connection_paths(reactor, config, node, cluster, drain, entrance)
-    applications.attach(node, cluster)
+    store, outbox = database(reactor, config, NodePublisher(node, cluster))
+    applications.attach(node, cluster, store)
     inner = operator_paths(config, node, cluster, entrance, drain)
     own, around = server_endpoints(reactor, config, node, cluster, entrance, applications)
     pages = partial(documentation, config, apps)
@@ -132,7 +133,6 @@ def build(reactor: Any, config: Config, log: Log, apps: Sequence[App] = ()) -> S
     server.shutdown_timeout = config.shutdown.timeout
     server.connections = lambda: entrance.open
     server.json_log = config.log.format == "json"
-    store, outbox = database(reactor, config, NodePublisher(node, cluster))
     server.also_start += [store.start, applications.threads.start, *([outbox.start] if outbox else [])]
     server.also_stop += [*([outbox.stop] if outbox else []), applications.stop, store.stop]
     if config.demo.enabled:

@@ -14,6 +14,7 @@ from rtserver.app.waiting import bridge
 from rtserver.apps import Applications
 from rtserver.cluster import Cluster
 from rtserver.core.options import ChannelOptions, ClientOptions
+from rtserver.core.ports import Database
 from rtserver.web.endpoints import Surroundings
 from tests.fakes import Client, World
 from tests.line import Answer, Line, Port
@@ -76,7 +77,7 @@ def now(work: Any) -> Any:
 
 
 class AppHouse:
-    """``allowed``: the origins that may read answers."""
+    """``allowed``: the origins that may read answers. ``store``: the database."""
 
     def __init__(
         self,
@@ -84,6 +85,7 @@ class AppHouse:
         client: ClientOptions | None = None,
         allowed: tuple[str, ...] = (),
         namespaces: dict[str, ChannelOptions] | None = None,
+        store: Database | None = None,
     ) -> None:
         self.world = World(client, **(namespaces or {}))
         self.log = self.world.log
@@ -92,7 +94,7 @@ class AppHouse:
         self.cluster = Cluster(self.world.node, "here")
         self.applications = Applications(apps, self.clock, self.threads)  # type: ignore[arg-type]
         object.__setattr__(self.world.env, "hooks", self.applications.hooks)
-        self.applications.attach(self.world.node, self.cluster)
+        self.applications.attach(self.world.node, self.cluster, store)
         givers = self.applications.givers(self.world.env)
         around = Surroundings(self.clock, self.log, self.threads.run, lambda origin: origin in allowed, givers)
         self.port = Port(self.clock, {"/*": self.applications.endpoints((), around)})

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
-from rtserver.app import App, Publisher
+from rtserver.app import App, Database, Publisher, Transaction
 from rtserver.apps import ANSWER_TIME, Applications, NoSuchApp, load_app
+from rtserver.core.errors import Conflict, StoreUnavailable
 from tests.app_house import AppHouse, answer
 from tests.fakes import World
 
@@ -111,6 +112,70 @@ def test_functions_of_every_kind_publish_by_the_same_publisher():
     house.get("/")
     house.rpc(house.client(), "x")
     assert seen[0] is seen[1]
+
+
+class FakeStore:
+    """A database that notes what it is asked, and fails when the test says so."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+        self.failure: Exception | None = None
+
+    async def run(self, sql: str, params: Any = ()) -> list[Any]:
+        self.asked.append((sql, *params))
+        if self.failure is not None:
+            raise self.failure
+        return [(1,)]
+
+    async def transact(self, work: Any) -> Any:
+        self.asked.append("begin")
+        outcome = await work(self)
+        self.asked.append("commit")
+        return outcome
+
+
+def with_database() -> App:
+    app = App()
+
+    @app.get("/")
+    async def read(database: Database) -> list[Any]:
+        return await database.run("SELECT ?", [5])
+
+    @app.post("/")
+    async def change(database: Database) -> Any:
+        async def work(transaction: Transaction) -> Any:
+            return await transaction.run("UPDATE x")
+
+        return await database.transact(work)
+
+    @app.rpc("read")
+    async def rpc(database: Database) -> list[Any]:
+        return await database.run("SELECT 1")
+
+    return app
+
+
+def test_functions_are_given_the_database():
+    store = FakeStore()
+    house = AppHouse(with_database(), store=store)
+    assert house.get("/").json == [[1]] and house.post("/", None).json == [[1]]
+    assert house.rpc(house.client(), "read")["rpc"]["data"] == [[1]]
+    assert store.asked == [("SELECT ?", 5), "begin", ("UPDATE x",), "commit", ("SELECT 1",)]
+
+
+def test_a_database_that_is_away_is_503_and_error_100_with_one_line_each():
+    store = FakeStore()
+    store.failure = StoreUnavailable("PostgreSQL cannot be reached")
+    house = AppHouse(with_database(), store=store)
+    assert house.get("/").status == 503 and house.rpc(house.client(), "read")["error"]["code"] == 100
+    assert house.log.texts("warn") == ["PostgreSQL cannot be reached", "rpc: PostgreSQL cannot be reached"]
+
+
+def test_another_failure_of_the_database_is_a_failure_of_the_function():
+    store = FakeStore()
+    store.failure = Conflict("users.email")
+    house = AppHouse(with_database(), store=store)
+    assert house.get("/").status == 500 and len(house.log.texts("error")) == 1
 
 
 def test_an_end_before_there_was_a_node_is_one_too():

@@ -3,7 +3,7 @@
 from rtserver.app.application import App
 from rtserver.app.endpoint import HTTPError, Limits, Response
 from rtserver.app.events import Accept, Allow, Disconnect, Publish, Refuse
-from rtserver.app.given import Clock, Connection, Position, Publisher, Request, User
+from rtserver.app.given import Clock, Connection, Database, Position, Publisher, Request, Transaction, User
 from rtserver.app.parameters import Body, Cookie, Depends, Given, Header, Path, Query
 from rtserver.app.waiting import wait
 
@@ -15,6 +15,7 @@ __all__ = [
     "Clock",
     "Connection",
     "Cookie",
+    "Database",
     "Depends",
     "Disconnect",
     "Given",
@@ -29,6 +30,7 @@ __all__ = [
     "Refuse",
     "Request",
     "Response",
+    "Transaction",
     "User",
     "wait",
 ]

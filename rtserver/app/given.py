@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from rtserver.app.endpoint import HTTPError
 from rtserver.app.parameters import Given
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,28 @@ class Position:
 
     offset: int
     epoch: str
+
+
+class Transaction(Protocol):
+    """Statements that happen together or not at all."""
+
+    async def run(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """One statement. One at a time: await it before the next."""
+
+
+class Database(Given, ABC):
+    """The server's database, SQLite or PostgreSQL (docs/database.md). SQL with ``?`` for each value: int, float, str, bytes,
+    bool or None. Raises ``core.errors.Conflict`` for a unique value that exists, ``StoreUnavailable`` when it cannot be done
+    now, ``StoreError`` for everything else."""
+
+    @abstractmethod
+    async def run(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """One statement by itself, and its rows."""
+
+    @abstractmethod
+    async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Call ``work`` in a transaction: its return commits, any exception undoes. It may be called again when the data were
+        changed meanwhile, so let it do nothing but this."""
 
 
 class Publisher(Given, ABC):

@@ -24,7 +24,7 @@ from rtserver.app.events import Refuse
 from rtserver.app.parameters import Given, where
 from rtserver.app.routes import Match, Routes
 from rtserver.app.shapes import Invalid, NotText, Unfit, as_json
-from rtserver.core.errors import BrokerUnavailable
+from rtserver.core.errors import BrokerUnavailable, StoreUnavailable
 from rtserver.node import Log
 
 Giver = Callable[["TwistedIncoming"], Given | None | Awaitable[Given | None]]
@@ -85,7 +85,7 @@ class TwistedIncoming:
         return await given if isinstance(given, Awaitable) else given
 
 
-AWAY = (BrokerUnavailable,)
+AWAY = (BrokerUnavailable, StoreUnavailable)
 """What an endpoint may leave to the server when it cannot reach something: the client is asked to come again."""
 
 

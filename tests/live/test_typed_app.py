@@ -286,6 +286,26 @@ def test_every_sdk_calls_typed_functions(market, make_client, sdk):
 # The life of the server
 
 
+def test_what_is_in_the_database_outlives_the_server(tmp_path):
+    server = RtServer(tmp_path, SETTINGS).start()
+    try:
+        results = []
+        many = [
+            threading.Thread(target=lambda: results.append(ask(server, "POST", "/count/fish").json)) for _ in range(8)
+        ]
+        for each in many:
+            each.start()
+        for each in many:
+            each.join(10)
+        assert sorted(results) == list(range(1, 9))
+        server.stop()
+        server.start()
+        assert ask(server, "POST", "/count/fish").json == 9
+        server.stop()
+    finally:
+        server.kill()
+
+
 def test_a_shutdown_waits_for_plain_functions_that_run(start_server):
     server = start_server(SETTINGS)
     results = []

@@ -14,6 +14,7 @@ from rtserver import (
     App,
     Clock,
     Connection,
+    Database,
     Depends,
     Header,
     HTTPError,
@@ -24,6 +25,7 @@ from rtserver import (
     Refuse,
     Request,
     Response,
+    Transaction,
     User,
     wait,
 )
@@ -160,6 +162,21 @@ async def picture(name: str) -> Response:
 
 @app.post("/large", hidden=True, limits=Limits(body_size=100))
 async def large(fruit: Fruit) -> None: ...
+
+
+@app.post("/count/{name}", hidden=True)
+async def count(name: str, database: Database) -> int:
+    """How often this was asked for, also before the server was restarted."""
+    await database.run("CREATE TABLE IF NOT EXISTS market_counts (name TEXT PRIMARY KEY, count INTEGER NOT NULL)")
+
+    async def work(transaction: Transaction) -> int:
+        await transaction.run("INSERT INTO market_counts VALUES (?, 0) ON CONFLICT (name) DO NOTHING", [name])
+        ((found,),) = await transaction.run(
+            "UPDATE market_counts SET count = count + 1 WHERE name = ? RETURNING count", [name]
+        )
+        return int(found)
+
+    return await database.transact(work)
 
 
 # Realtime
