@@ -440,7 +440,9 @@ def test_what_streams_are_not_given_is_refused_when_the_server_is_made(house_of,
 
     values.__annotations__["what"] = kind
     app.stream("a")(values)
-    with pytest.raises(TypeError, match=f"values: what: streams are given Clock, Database, Publisher, but no {kind.__name__}"):
+    with pytest.raises(
+        TypeError, match=f"values: what: streams are given Clock, Database, Publisher, but no {kind.__name__}"
+    ):
         house_of(app)
 
 
