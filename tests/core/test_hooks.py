@@ -175,3 +175,39 @@ def test_a_chain_asks_the_first_that_answers():
     with pytest.raises(CommandError):
         chain.rpc("unknown")
     assert chain.connect(False) is None and chain.disconnect() is None
+
+
+class Leaving(NoHooks):
+    """Hears of what ends, and fails if it shall."""
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.heard: list[object] = []
+        self.failure = failure
+
+    def disconnect(self):
+        async def gone(caller, code, reason):
+            self.heard.append((code, reason))
+            if self.failure is not None:
+                raise self.failure
+
+        return gone
+
+    def left(self, client):
+        self.heard.append(client)
+
+
+def test_every_part_of_a_chain_hears_of_a_disconnect_also_when_others_fail(world):
+    parts = [Leaving(LookupError("a")), Leaving(), Leaving(LookupError("b"))]
+    hook = ChainedHooks(*parts).disconnect()
+    with pytest.raises(ExceptionGroup) as caught:
+        world.run(hook(None, 3000, "bye"))
+    assert [str(each) for each in caught.value.exceptions] == ["a", "b"]
+    assert all(each.heard == [(3000, "bye")] for each in parts)
+    with pytest.raises(LookupError):
+        world.run(ChainedHooks(*parts[:2]).disconnect()(None, 3000, "bye"))
+
+
+def test_every_part_of_a_chain_hears_that_a_client_has_left():
+    parts = [Leaving(), Leaving()]
+    ChainedHooks(*parts).left("c1")
+    assert [each.heard for each in parts] == [["c1"], ["c1"]]
