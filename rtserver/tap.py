@@ -10,6 +10,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Coroutine, Sequence
+from contextvars import copy_context
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +24,7 @@ from twisted.web.resource import IResource
 
 from rtserver import __version__
 from rtserver.app.application import App
+from rtserver.app.calling import go_on
 from rtserver.app.endpoint import Endpoint
 from rtserver.app.given import Publisher
 from rtserver.app.parameters import Given
@@ -165,7 +167,17 @@ def database(reactor: Any, config: Config, publisher: Publisher) -> tuple[Databa
 
 def environment(reactor: Any, config: Config, node_id: str, log: Log, hooks: Hooks) -> Environment:
     def spawn(work: Coroutine[Any, Any, None]) -> None:
-        Deferred.fromCoroutine(work).addErrback(lambda failure: log("error", "unexpected failure", failure.value))
+        """Most commands are done at their first step: only the others need something that waits."""
+        context = copy_context()
+        try:
+            waited = context.run(work.send, None)
+        except StopIteration:
+            return
+        except Exception as failure:
+            log("error", "unexpected failure", failure)
+            return
+        rest = Deferred.fromCoroutine(go_on(work, waited, context))
+        rest.addErrback(lambda failure: log("error", "unexpected failure", failure.value))
 
     tokens = verifier(reactor, config.token)
     separate = config.subscription_token
