@@ -88,7 +88,7 @@ class Callee:
         raise failure
 
     async def _run(self, values: dict[str, Any], in_thread: InThread) -> Any:
-        return await self.function(**values) if self.is_async else await in_thread(self.function, values)
+        return await self.function(**values) if self.is_async else await _in_thread(in_thread, self.function, values)
 
 
 class Gathering:
@@ -141,7 +141,7 @@ class Gathering:
         return await provider(**values)
 
     async def _thread(self, provider: Callable[..., Any], values: dict[str, Any]) -> Any:
-        return await self._in_thread(provider, values)
+        return await _in_thread(self._in_thread, provider, values)
 
     async def _here(self, provider: Callable[..., Any], values: dict[str, Any]) -> Any:
         return provider(**values)
@@ -161,6 +161,12 @@ _WAYS = {
     Way.AWAITED_GENERATOR: Gathering._enter,
     Way.THREAD_GENERATOR: Gathering._enter_thread,
 }
+
+
+async def _in_thread(in_thread: InThread, function: Callable[..., Any], values: dict[str, Any]) -> Any:
+    """A plain function may be a decorator's, around one that is not."""
+    result = await in_thread(function, values)
+    return await result if isinstance(result, Awaitable) else result
 
 
 class _Threaded:

@@ -1,5 +1,6 @@
 """One endpoint without a server: how a request becomes arguments and a result an answer, and what providers live through."""
 
+import functools
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -453,6 +454,25 @@ def test_a_plain_function_runs_in_a_thread_and_may_wait_there():
         return wait(later())
 
     assert now(begin(read, threads=threads)).content == b"5" and threads.functions == [read]
+
+
+def test_a_plain_decorator_around_an_async_function_does_no_harm():
+    def decorate(function):
+        @functools.wraps(function)
+        def call(**values):
+            return function(**values)
+
+        return call
+
+    @decorate
+    async def number(n: int) -> int:
+        return n
+
+    @decorate
+    async def read(number: Annotated[int, Depends(number)], more: int = 1) -> int:
+        return number + more
+
+    assert ask(read, query={"n": ["5"]}) == 6
 
 
 def test_nobody_else_may_wait():
