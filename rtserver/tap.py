@@ -113,7 +113,20 @@ def makeService(options: Options) -> Server:
     return build(reactor, config, log, options.apps)
 
 
-def build(reactor: Any, config: Config, log: Log, apps: Sequence[App] = ()) -> Server:
+def make_store(reactor: Any, config: Config) -> Database:
+    options = config.database.placed(config.state_dir)
+    module, _, name = STORES[options.address().kind].partition(":")
+    store: Database = getattr(import_module(module), name)(options, reactor)
+    return store
+
+
+def build(
+    reactor: Any,
+    config: Config,
+    log: Log,
+    apps: Sequence[App] = (),
+    make_store: Callable[[Any, Config], Database] = make_store,
+) -> Server:
     """The whole server, put together and not started."""
     node_id = str(uuid.uuid4())
     applications = Applications(apps, reactor)
@@ -125,7 +138,8 @@ def build(reactor: Any, config: Config, log: Log, apps: Sequence[App] = ()) -> S
     drain = Drain(config.websocket.write_timeout, reactor.seconds)
     entrance = Entrance(config.client, reactor.seconds, lambda: node.unready)
     paths = connection_paths(reactor, config, node, cluster, drain, entrance)
-    store, outbox = database(reactor, config, NodePublisher(node, cluster))
+    store = make_store(reactor, config)
+    outbox = make_outbox(reactor, config, store, NodePublisher(node, cluster))
     applications.attach(node, cluster, store)
     inner = operator_paths(config, node, cluster, entrance, drain)
     own, around = server_endpoints(reactor, config, node, cluster, entrance, applications)
@@ -153,16 +167,13 @@ def make_broker(reactor: Any, config: Config, node_id: str, intake: ChannelIntak
     return broker
 
 
-def database(reactor: Any, config: Config, publisher: Publisher) -> tuple[Database, Outbox | None]:
-    """The store, and the reader of its outbox."""
-    options = config.database.placed(config.state_dir)
-    module, _, name = STORES[options.address().kind].partition(":")
-    store: Database = getattr(import_module(module), name)(options, reactor)
+def make_outbox(reactor: Any, config: Config, store: Database, publisher: Publisher) -> Outbox | None:
+    """The reader of the store's outbox, if this server is to read it."""
 
     async def publish(channel: str, data: bytes, key: str) -> None:
         await publisher.publish(channel, Raw(data), idempotency_key=key)
 
-    return store, Outbox(store, publish, reactor) if options.outbox else None
+    return Outbox(store, publish, reactor) if config.database.outbox else None
 
 
 def environment(reactor: Any, config: Config, node_id: str, log: Log, hooks: Hooks) -> Environment:

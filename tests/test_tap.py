@@ -43,6 +43,18 @@ enabled = true
 """
 
 
+class NoDatabase:
+    """A store that needs no thread."""
+
+    unready = ""
+
+    async def start(self):
+        """Nothing to open."""
+
+    async def stop(self):
+        """Nothing to close."""
+
+
 class House:
     """A built and started server on a reactor of memory."""
 
@@ -50,8 +62,8 @@ class House:
         self.reactor = MemoryReactorClock()
         txaio.config.loop = self.reactor
         self.log = FakeLog()
-        self.config = load(text, {})
-        self.server = build(self.reactor, self.config, self.log)
+        self.config = load(text, {}, {"database.outbox": False})
+        self.server = build(self.reactor, self.config, self.log, make_store=lambda reactor, config: NoDatabase())
         self.server.startService()
         self.ports = {port: Port(self.reactor, {}, site=factory) for port, factory, *_ in self.reactor.tcpServers}
 
