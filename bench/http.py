@@ -69,7 +69,13 @@ LOADS: dict[str, HttpLoad] = {
 BARS = (
     ("typed GET", ("rtserver", "get"), ("fastapi", "get"), 1.5),
     ("typed POST", ("rtserver", "post"), ("fastapi", "post"), 1.3),
-    ("RPC on one WebSocket, beside POST on one connection", ("rtserver", "rpc-1"), ("fastapi", "post-1"), 3.0),
+    (
+        f"RPC on one WebSocket, {IN_FLIGHT} calls in flight, beside POST on one connection",
+        ("rtserver", f"rpc-{IN_FLIGHT}"),
+        ("fastapi", "post-1"),
+        3.0,
+    ),
+    ("RPC on one WebSocket, one at a time, beside the same POST", ("rtserver", "rpc-1"), ("fastapi", "post-1"), 3.0),
 )
 """What, whose load, beside whose, and how many times its answers a second."""
 
@@ -103,8 +109,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.http", description="Measures endpoints and RPC beside web frameworks.")
     parser.add_argument("--quick", action="store_true", help="one round of a second each; its figures mean little")
     parser.add_argument("--only", default="", help=f"servers, comma separated, of: {', '.join(SERVERS)}")
-    parser.add_argument("--rounds", type=int, default=5, help="how often everything is measured (default 5)")
-    parser.add_argument("--seconds", type=float, default=4, help="how long each load lasts (default 4)")
+    parser.add_argument("--rounds", type=int, default=7, help="how often everything is measured (default 7)")
+    parser.add_argument("--seconds", type=float, default=3, help="how long each load lasts (default 3)")
     parser.add_argument("--json", type=Path, help="write every measurement to this file")
     parser.add_argument("--markdown", type=Path, help="write the tables to this file, between its marks if it has them")
     options = parser.parse_args(arguments)
