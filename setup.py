@@ -24,7 +24,11 @@ RUNTIME = [
     "prometheus_client>=0.21.0",
     "txpostgres>=1.7.0",
     "psycopg2-binary>=2.9.10",
-    "braintree>=4.30.0",
+    "braintree>=4.43.0",
+    "social-auth-core==7.0.0",
+    "argon2-cffi>=23.1.0",
+    "itsdangerous>=2.2.0",
+    "jinja2>=3.1.5",
 ]
 TEST = [
     "pytest>=8.3",
@@ -33,6 +37,8 @@ TEST = [
     "centrifuge-python>=0.7.0",
     "cent>=5.1.0",
     "openapi-spec-validator>=0.9",
+    "aiosmtpd>=1.4.6",
+    "oidc-provider-mock>=0.3.4",
 ]
 DEV = [
     *TEST,
@@ -57,6 +63,7 @@ setup(
             "**/*.lua",
             "**/*.proto",
             "**/*.sql",
+            "accounts/letters/*",
             *(f"web/pages/**/*.{kind}" for kind in ("html", "css", "js", "svg")),
             "web/pages/vendor/*",
         ]

@@ -20,19 +20,23 @@ LAYERS = {
     "node": {"rtserver.core", "rtserver.node", "rtserver.feeds", "twisted.internet.defer", "msgspec"},
     "cluster": {"rtserver.core", "rtserver.node", "rtserver.cluster", "twisted.internet.defer", "msgspec"},
     "app": {"rtserver.app", "pydantic", "pydantic_core", "msgspec"},
+    "accounts": {"rtserver.core", "rtserver.accounts", "twisted.internet", "twisted.logger", "jinja2", "msgspec"},
     "protocols": {
         "rtserver.core", "rtserver.node", "rtserver.cluster", "rtserver.protocols", "rtserver.eager",
         "autobahn", "twisted", "zope.interface", "google.protobuf", "msgspec",
     },
     "web": {
         "rtserver.core", "rtserver.node", "rtserver.cluster", "rtserver.app", "rtserver.web", "rtserver.eager",
-        "pydantic", "twisted.web", "twisted.internet", "twisted.logger", "twisted.python", "zope.interface",
+        "rtserver.accounts", "jinja2", "pydantic", "twisted.web", "twisted.internet", "twisted.logger", "twisted.python", "zope.interface",
         "msgspec", "prometheus_client",
     },
-    "services": {"rtserver.core", "rtserver.services", "twisted", "zope.interface", "msgspec"},
+    "services": {
+        "rtserver.core", "rtserver.accounts", "rtserver.services", "rtserver.app.waiting", "rtserver.threads",
+        "twisted", "zope.interface", "msgspec",
+    },
     "config": {
         "rtserver.core", "rtserver.config", "rtserver.services.redis_options", "rtserver.services.jwt_keys",
-        "rtserver.services.proxy_options", "rtserver.services.store_options",
+        "rtserver.services.proxy_options", "rtserver.services.store_options", "rtserver.accounts.options",
         "pydantic", "pydantic_core", "twisted.internet.endpoints",
     },
     "log": {"rtserver.core", "twisted", "zope.interface"},
