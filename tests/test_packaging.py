@@ -21,8 +21,8 @@ def lists():
 
 
 def split(requirement):
-    name, _, bound = requirement.partition(">=")
-    return name.split("[")[0].lower(), bound
+    name, _, bound = re.sub("==", ">=", requirement).partition(">=")
+    return name.split("[")[0].lower(), f"{bound} (exactly)" if "==" in requirement else bound
 
 
 def constraints():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -38,7 +37,7 @@ class ProviderOptions:
     secret: str = field(default="", repr=False)
     scope: tuple[str, ...] = ()
     trust_email: bool = False
-    settings: Mapping[str, str] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +64,13 @@ class AccountsOptions:
     subscription_channels: tuple[str, ...] = ("user:{user}", "user:{user}:*")
     staff: tuple[str, ...] = ()
     templates: str = ""
-    pipeline: tuple[str, ...] = PIPELINE
+    pipeline: tuple[str, ...] = ()
     providers: tuple[ProviderOptions, ...] = ()
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The pipeline, ``PIPELINE`` unless another one is configured."""
+        return self.pipeline or PIPELINE
 
 
 @dataclass(frozen=True, slots=True)

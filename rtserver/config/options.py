@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from rtserver.accounts.options import AccountsOptions, MailOptions
 from rtserver.core.options import ChannelRules, ClientOptions, Seconds, TokenOptions
 from rtserver.core.probe import ProbeOptions
 from rtserver.services.proxy_options import ClientProxyOptions, ProxyOptions, ProxySettings, RpcRules
@@ -221,6 +222,8 @@ class Config:
     proxies: dict[str, ProxyOptions] = field(default_factory=dict)
     apps: tuple[AppOptions, ...] = ()
     docs: DocsOptions = field(default_factory=DocsOptions)
+    accounts: AccountsOptions = field(default_factory=AccountsOptions)
+    mail: MailOptions = field(default_factory=MailOptions)
     http_api: HTTPApiOptions = field(default_factory=HTTPApiOptions)
     websocket: WebSocketOptions = field(default_factory=WebSocketOptions)
     http_stream: HTTPStreamOptions = field(default_factory=HTTPStreamOptions)
