@@ -57,7 +57,7 @@ from rtserver.web.api import Api
 from rtserver.web.api_http import ApiAccess, ApiKey, Calls, Text, api_endpoints
 from rtserver.web.docs import docs_paths, documents
 from rtserver.web.endpoints import EndpointsResource, Giver, Surroundings
-from rtserver.web.ops import Live, Metrics, NodeCollector, Ready
+from rtserver.web.ops import Live, Metrics, NodeCollector, Ready, Services
 from rtserver.web.pages import demo_pages
 from rtserver.web.site import Paths, RtSite, SiteLimits
 
@@ -141,7 +141,8 @@ def build(
     store = make_store(reactor, config)
     outbox = make_outbox(reactor, config, store, NodePublisher(node, cluster))
     applications.attach(node, cluster, store)
-    inner = operator_paths(config, node, cluster, entrance, drain)
+    measured = NodeCollector(node, gauges(node, cluster, entrance, drain, store), Services(proxies.backends, outbox))
+    inner = operator_paths(config, node, store, measured)
     own, around = server_endpoints(reactor, config, node, cluster, entrance, applications)
     pages = partial(documentation, config, apps)
     sites = ports(reactor, config, (paths, inner, pages), (applications.endpoints, own, around))
@@ -289,21 +290,19 @@ def documentation(config: Config, apps: Sequence[App], own: Sequence[Endpoint]) 
     return docs_paths(documents(apps, title=title, version=version, url=url, endpoints=own))
 
 
-def operator_paths(
-    config: Config, node: Node, cluster: Cluster, entrance: Entrance, drain: Drain
-) -> dict[str, IResource]:
+def operator_paths(config: Config, node: Node, store: Database, measured: NodeCollector) -> dict[str, IResource]:
     """Health and metrics."""
-    paths: dict[str, IResource] = {"/livez": Live(), "/readyz": Ready(node)}
+    paths: dict[str, IResource] = {"/livez": Live(), "/readyz": Ready(node, store)}
     if config.health.enabled:
         paths[config.health.handler_prefix] = Live()
     if config.prometheus.enabled:
-        paths[config.prometheus.handler_prefix] = Metrics(NodeCollector(node, gauges(node, cluster, entrance, drain)))
+        paths[config.prometheus.handler_prefix] = Metrics(measured)
     if config.demo.enabled:
         paths.update(demo_pages())
     return paths
 
 
-def gauges(node: Node, cluster: Cluster, entrance: Entrance, drain: Drain) -> dict[str, Any]:
+def gauges(node: Node, cluster: Cluster, entrance: Entrance, drain: Drain, store: Database) -> dict[str, Any]:
     return {
         "connections": ("Open client connections.", lambda: entrance.open),
         "clients": ("Connected clients.", lambda: len(node.sessions)),
@@ -311,6 +310,7 @@ def gauges(node: Node, cluster: Cluster, entrance: Entrance, drain: Drain) -> di
         "channels": ("Channels with subscribers here.", lambda: cluster.info().num_channels),
         "slow_connections": ("Connections whose socket does not take everything.", lambda: len(drain)),
         "ready": ("1 when new clients may come.", lambda: 0 if node.unready else 1),
+        "database_ready": ("1 when the database can be used.", lambda: 0 if store.unready else 1),
         "probe_seconds": ("Round trip of the last probe through the broker.", lambda: node.probe.round_trip),
         "connections_refused": ("Requests that were not let in.", lambda: entrance.refused),
     }

@@ -216,7 +216,7 @@ def metric_names():
         refused_raw=0,
         closed=Counter(),
     )
-    silent = {name: (text, lambda: 0.0) for name, (text, _) in gauges(None, None, None, None).items()}
+    silent = {name: (text, lambda: 0.0) for name, (text, _) in gauges(None, None, None, None, None).items()}
     return {
         family.name + ("_total" if family.type == "counter" else "") for family in NodeCollector(node, silent).collect()
     }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -14,6 +16,9 @@ from twisted.web.server import Request
 from rtserver.node import Node
 
 Gauge = Callable[[], float]
+
+DATABASE_AWAY = "the database cannot be used now, and what needs it answers 503: see the log for the reason"
+"""No reason here: it names hosts, and this page may be open to everybody."""
 
 
 class Live(Resource):
@@ -27,28 +32,71 @@ class Live(Resource):
 
 
 class Ready(Resource):
-    """Whether new clients should be sent here; 503 with the reason when not."""
+    """Whether new clients should be sent here; 503 with the reason when not. A database that is away is told and no such
+    reason: realtime goes on without it."""
 
     isLeaf = True
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, database: Store) -> None:
         super().__init__()
         self._node = node
+        self._database = database
 
     def render_GET(self, request: Request) -> bytes:
         request.setHeader(b"content-type", b"application/json")
         reason = self._node.unready
         if reason:
             request.setResponseCode(503)
-        return msgspec.json.encode({"ready": not reason, **({"reason": reason} if reason else {})})
+        told = {"reason": reason, "database": DATABASE_AWAY if self._database.unready else ""}
+        return msgspec.json.encode({"ready": not reason, **{name: text for name, text in told.items() if text}})
+
+
+class Store(Protocol):
+    """The part of ``ports.Database`` that is looked at here."""
+
+    @property
+    def unready(self) -> str: ...
+
+
+class ProxyStats(Protocol):
+    asked: int
+    failed: int
+
+
+class Proxy(Protocol):
+    """A backend that is asked by HTTP. ``name`` is where it stands in the configuration."""
+
+    name: str
+
+    @property
+    def stats(self) -> ProxyStats: ...
+
+
+class OutboxStats(Protocol):
+    published: int
+    dead: int
+
+
+class Outbox(Protocol):
+    @property
+    def stats(self) -> OutboxStats: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What counts beside the node. ``outbox`` None: this server does not read it."""
+
+    proxies: Sequence[Proxy] = ()
+    outbox: Outbox | None = None
 
 
 class NodeCollector(Collector):
-    """Reads the plain counters of the node when Prometheus asks; nothing is counted twice on the hot path."""
+    """Reads plain counters when Prometheus asks; nothing is counted twice on the hot path."""
 
-    def __init__(self, node: Node, gauges: dict[str, tuple[str, Gauge]]) -> None:
+    def __init__(self, node: Node, gauges: dict[str, tuple[str, Gauge]], services: Services = Services()) -> None:
         self._node = node
         self._gauges = gauges
+        self._services = services
 
     def collect(self) -> Iterator[Metric]:
         for name, (text, value) in self._gauges.items():
@@ -59,9 +107,20 @@ class NodeCollector(Collector):
         for code, count in sorted(self._node.closed.items()):
             closed.add_metric([str(code)], count)
         yield closed
+        yield from self._proxies()
+
+    def _proxies(self) -> Iterator[Metric]:
+        asked = CounterMetricFamily("rtserver_proxy_requests", "Questions to a backend.", labels=["proxy"])
+        failed = CounterMetricFamily("rtserver_proxy_failures", "Those without a usable answer.", labels=["proxy"])
+        for proxy in self._services.proxies:
+            asked.add_metric([proxy.name], proxy.stats.asked)
+            failed.add_metric([proxy.name], proxy.stats.failed)
+        yield asked
+        yield failed
 
     def _counts(self) -> dict[str, tuple[str, float]]:
         stats = self._node.broker.stats
+        outbox = self._services.outbox
         return {
             "deliveries": (
                 "Messages written to subscribers (one per subscriber and message).",
@@ -76,6 +135,8 @@ class NodeCollector(Collector):
             "raw_refused": ("Plain PUBLISH messages refused.", stats.raw_refused + self._node.refused_raw),
             "inbox_accepted": ("Entries of the durable inbox that were published.", stats.inbox_accepted),
             "inbox_dead": ("Entries of the durable inbox that went to the dead letters.", stats.inbox_dead),
+            "outbox_published": ("Rows of the outbox that were published.", outbox.stats.published if outbox else 0),
+            "outbox_dead": ("Rows of the outbox that went to rt_outbox_dead.", outbox.stats.dead if outbox else 0),
         }
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from rtserver.core import errors
-from rtserver.web.ops import Live, Metrics, NodeCollector, Ready
+from rtserver.web.ops import Live, Metrics, NodeCollector, Ready, Services
 from tests.fakes import World
 from tests.line import Port
 
@@ -16,9 +18,26 @@ def world():
 
 
 @pytest.fixture
-def port(world):
+def database():
+    return SimpleNamespace(unready="")
+
+
+@pytest.fixture
+def services():
+    names = ("client.proxy.connect", "proxies.orders")
+    proxies = [SimpleNamespace(name=name, stats=SimpleNamespace(asked=0, failed=0)) for name in names]
+    return Services(proxies, SimpleNamespace(stats=SimpleNamespace(published=0, dead=0)))
+
+
+@pytest.fixture
+def port(world, database, services):
     gauges = {"connections": ("Open client connections.", lambda: len(world.node.open_sessions))}
-    table = {"/livez": Live(), "/readyz": Ready(world.node), "/metrics": Metrics(NodeCollector(world.node, gauges))}
+    table = {
+        "/livez": Live(),
+        "/readyz": Ready(world.node, database),
+        "/metrics": Metrics(NodeCollector(world.node, gauges, services)),
+        "/bare": Metrics(NodeCollector(world.node, gauges)),
+    }
     return Port(world.clock, table)
 
 
@@ -41,14 +60,24 @@ def test_unready_is_503_with_the_reason(world, port):
     assert port.ask("GET", "/readyz").json["reason"] == "the server is shutting down"
 
 
+def test_a_database_that_is_away_is_told_without_its_address_and_takes_no_clients_away(world, database, port):
+    database.unready = "PostgreSQL at db.example.com:5432 is not to be had"
+    answer = port.ask("GET", "/readyz")
+    assert (answer.status, answer.json["ready"]) == (200, True)
+    assert "the database cannot be used now" in answer.json["database"] and "example" not in answer.text
+    world.node.draining = True
+    answer = port.ask("GET", "/readyz")
+    assert answer.status == 503 and answer.json.keys() == {"ready", "reason", "database"}
+
+
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
 def test_only_get_and_head_are_taken(port, path):
     assert port.ask("HEAD", path).status == 200
     assert port.ask("POST", path).status == 405
 
 
-def metrics(port):
-    answer = port.ask("GET", "/metrics")
+def metrics(port, path="/metrics"):
+    answer = port.ask("GET", path)
     assert answer.status == 200 and answer.header("content-type").startswith("text/plain")
     lines = [line for line in answer.text.splitlines() if not line.startswith("#")]
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
@@ -76,3 +105,25 @@ def test_reasons_of_the_same_code_are_one_series(world, port):
 def test_metrics_tell_refused_publications(world, port):
     world.node.on_raw("nowhere:a", b"1")
     assert metrics(port)["rtserver_raw_refused_total"] == 1
+
+
+def test_metrics_count_questions_to_backends_by_their_name(services, port):
+    connect, orders = services.proxies
+    connect.stats.asked, connect.stats.failed, orders.stats.asked = 5, 2, 7
+    values = metrics(port)
+    assert values['rtserver_proxy_requests_total{proxy="client.proxy.connect"}'] == 5
+    assert values['rtserver_proxy_failures_total{proxy="client.proxy.connect"}'] == 2
+    assert values['rtserver_proxy_requests_total{proxy="proxies.orders"}'] == 7
+    assert values['rtserver_proxy_failures_total{proxy="proxies.orders"}'] == 0
+
+
+def test_metrics_count_the_rows_of_the_outbox(services, port):
+    services.outbox.stats.published, services.outbox.stats.dead = 3, 1
+    values = metrics(port)
+    assert (values["rtserver_outbox_published_total"], values["rtserver_outbox_dead_total"]) == (3, 1)
+
+
+def test_a_server_without_outbox_and_proxies_has_their_metrics_too(port):
+    values = metrics(port, "/bare")
+    assert (values["rtserver_outbox_published_total"], values["rtserver_outbox_dead_total"]) == (0, 0)
+    assert not any(name.startswith("rtserver_proxy") for name in values)
