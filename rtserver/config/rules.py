@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
+from rtserver.config.account_rules import check_accounts
 from rtserver.config.options import Config, SubscriptionTokenOptions
 from rtserver.config.problems import Problem
 from rtserver.config.proxy_rules import check_proxies
@@ -222,6 +223,7 @@ def check(config: Config) -> Iterator[tuple[Problem, tuple[str, ...]]]:
     yield from check_section(config, "")
     yield from shared_prefixes(config)
     yield from check_proxies(config)
+    yield from check_accounts(config)
 
 
 def check_section(section: Any, at: str) -> Iterator[tuple[Problem, tuple[str, ...]]]:
@@ -242,9 +244,18 @@ def check_value(section: Any, key: str, value: Any, path: str) -> Iterator[tuple
         yield from check_tables(value, path)
         if isinstance(section, ChannelRules):
             yield from check_meta_ttl(section, path.rpartition(".")[0])
-    elif item := item_check(type(section), key):
-        told = ((n, item(each)) for n, each in enumerate(value))
-        yield from ((Problem(f"{path}[{n}]", sentence), (path,)) for n, sentence in told if sentence)
+    elif isinstance(value, tuple):
+        for n, each in enumerate(value):
+            yield from check_item(section, key, each, f"{path}[{n}]")
+
+
+def check_item(section: Any, key: str, value: Any, path: str) -> Iterator[tuple[Problem, tuple[str, ...]]]:
+    """One item of a list."""
+    item = item_check(type(section), key)
+    if item and (sentence := item(value)):
+        yield Problem(path, sentence), (path.rpartition("[")[0],)
+    if is_dataclass(value):
+        yield from check_section(value, f"{path}.")
 
 
 def check_tables(tables: dict[str, Any], path: str) -> Iterator[Any]:

@@ -21,10 +21,13 @@ FILE, LOCK = "secrets.toml", "secrets.lock"
 
 API_KEY = "http_api.key"
 TOKEN_KEY = "client.token.hmac_secret_key"
+LINK_KEY = "accounts.secret_key"
 
 NEEDED: dict[str, Callable[[Config], bool]] = {
     API_KEY: lambda config: not (config.http_api.key or config.http_api.insecure),
-    TOKEN_KEY: lambda config: not has_key(config.token),
+    # Accounts sign tokens, so they need a key that signs.
+    TOKEN_KEY: lambda config: not (config.token.hmac_secret_key if config.accounts.enabled else has_key(config.token)),
+    LINK_KEY: lambda config: config.accounts.enabled and not config.accounts.secret_key,
 }
 """The keys that can be made here, and when a configuration needs one made."""
 
@@ -103,4 +106,6 @@ def filled(config: Config, kept: dict[str, str]) -> Config:
         config = replace(config, http_api=replace(config.http_api, key=values[API_KEY]))
     if TOKEN_KEY in values:
         config = built(config, {"client": {"token": {"hmac_secret_key": values[TOKEN_KEY]}}})
+    if LINK_KEY in values:
+        config = replace(config, accounts=replace(config.accounts, secret_key=values[LINK_KEY]))
     return config
