@@ -70,10 +70,10 @@ class BoundedRequest(Request):
             return
         self._refused = True
         self.requestHeaders.removeHeader(b"expect")
-        text = b"the body is larger than %d bytes\n" % self.max_body
+        text = b'{"detail":"the body is larger than %d bytes"}' % self.max_body
         transport = self.channel.transport
         transport.write(
-            b"HTTP/1.1 413 Request Entity Too Large\r\nConnection: close\r\nContent-Type: text/plain\r\n"
+            b"HTTP/1.1 413 Request Entity Too Large\r\nConnection: close\r\nContent-Type: application/json\r\n"
             b"Content-Length: %d\r\n\r\n%b" % (len(text), text)
         )
         self._closing = self.channel.callLater(LINGER, transport.loseConnection)
