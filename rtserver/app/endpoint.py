@@ -12,9 +12,10 @@ import msgspec
 from msgspec import Raw
 
 from rtserver.app.calling import Callee, InThread
+from rtserver.app.forms import FormReader
 from rtserver.app.parameters import Given, Parameter, Signature, Wanted, check_path, read_signature, way, where
 from rtserver.app.schemas import sent
-from rtserver.app.shapes import Invalid, NotText, Shape
+from rtserver.app.shapes import Invalid, NotText, Shape, is_list
 
 JSON = "application/json"
 
@@ -62,6 +63,10 @@ class Incoming(Protocol):
     @property
     def body(self) -> bytes: ...
 
+    @property
+    def form(self) -> Mapping[str, list[str]] | None:
+        """The fields of a body that is a form by its Content-Type; None for every other. Raises ``NotText``."""
+
     async def give(self, kind: type[Given]) -> Given | None:
         """What the server has of this kind for this request; None when it has none (nobody signed in...). Raises
         ``HTTPError`` when what the client sent for it is wrong."""
@@ -82,16 +87,21 @@ class Description:
 @dataclass(frozen=True, slots=True)
 class Limits:
     """``body_size`` in bytes, ``seconds`` until the work is given up (504). Without ``checks_type`` a JSON body may come under
-    any Content-Type, as ``curl -d`` sends it."""
+    any Content-Type, as ``curl -d`` sends it. ``takes_form``: the body may also be an HTML form, which is read as an object of
+    texts. Pages of any origin can send forms: an endpoint that goes by cookies must see for itself who sent one."""
 
     body_size: int = 1_048_576
     seconds: float = 30.0
     checks_type: bool = True
+    takes_form: bool = False
 
 
 class Endpoint:
     """``path`` may hold ``{name}`` for one part and ``{name:path}`` for all the rest. Raises TypeError for a function whose
     parameters or result cannot be handled."""
+
+    headers: Sequence[tuple[str, str]] = ()
+    """What every answer has, also a refusal that the function never saw."""
 
     def __init__(
         self,
@@ -115,6 +125,7 @@ class Endpoint:
         self.result = result_of(function, self.signature, (Response,))
         self.bodies = tuple(each for each in self.signature.all_parameters() if each.place == "body")
         self.body_is_whole = len({each.alias for each in self.bodies}) == 1 and not self.bodies[0].marker.alias
+        self.form_reader = FormReader(self.bodies[0].shape.annotation) if self.takes_form else None
 
     def _check_names(self) -> None:
         check_path(self.function, self.signature, frozenset(self.names))
@@ -134,6 +145,10 @@ class Endpoint:
     @property
     def takes_body(self) -> bool:
         return bool(self.bodies)
+
+    @property
+    def takes_form(self) -> bool:
+        return self.limits.takes_form and self.takes_body
 
     async def respond(self, incoming: Incoming, path: Mapping[str, str], in_thread: InThread) -> Response:
         """Raises ``Invalid`` with every mistake, ``NotText`` for a body without JSON, ``shapes.Unfit``, and what the function
@@ -217,11 +232,23 @@ class RequestSource:
 
     def _from_body(self, each: Parameter) -> Any:
         """The body as the one model that is wanted, or by keys when there are several."""
+        if self._endpoint.form_reader is not None:
+            form = self._incoming.form
+            if form is not None:
+                return self._from_form(each, self._endpoint.form_reader, form)
         if self._endpoint.body_is_whole:
             text, location = self._incoming.body, _WHOLE
         else:
             text, location = bytes(self._read_keys().get(each.alias, _NOTHING)), each.location
         return each.shape.parse_json(text, location) if text else each.absent(location)
+
+    def _from_form(self, each: Parameter, reader: FormReader, form: Mapping[str, list[str]]) -> Any:
+        if self._endpoint.body_is_whole:
+            return each.shape.parse_texts(reader.read(form), _WHOLE)
+        found = form.get(each.alias)
+        if found is None:
+            return each.absent(each.location)
+        return each.shape.parse_texts(found if is_list(each.shape.annotation) else found[-1], each.location)
 
     def _read_keys(self) -> dict[str, Raw]:
         if self._has_mistake:

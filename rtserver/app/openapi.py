@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from rtserver.app.application import App
 from rtserver.app.endpoint import JSON, Endpoint, Response
+from rtserver.app.forms import FORM
 from rtserver.app.given import User
 from rtserver.app.parameters import REQUIRED, Parameter
 from rtserver.app.schemas import IN, OUT, Mode, Schema, Schemas, distinct, plain, sent
@@ -70,7 +71,7 @@ ERRORS: Mapping[int, tuple[str, type[BaseModel], Callable[[Endpoint], bool]]] = 
     401: ("Not authenticated", HTTPError, lambda endpoint: bool(_secured(endpoint))),
     413: ("The body is too large", HTTPError, lambda endpoint: endpoint.takes_body),
     415: (
-        "The body is not sent as JSON",
+        "The body is of a type that is not taken here",
         HTTPError,
         lambda endpoint: endpoint.takes_body and endpoint.limits.checks_type,
     ),
@@ -256,7 +257,7 @@ def _body(endpoint: Endpoint, schemas: Schemas) -> dict[str, Any]:
     return {
         **({"description": text} if text else {}),
         "required": any(each.default is REQUIRED for each in bodies),
-        "content": {JSON: media},
+        "content": {JSON: media, **({FORM: media} if endpoint.takes_form else {})},
     }
 
 

@@ -59,6 +59,9 @@ class Shape(Protocol):
 
     def parse_json(self, text: bytes, location: Location) -> Any: ...
 
+    def parse_texts(self, value: Any, location: Location) -> Any:
+        """From an object of texts, as forms send it: "5" is a number where one is wanted."""
+
     def dump(self, value: Any) -> bytes:
         """As JSON, without what the type does not declare."""
 
@@ -78,6 +81,8 @@ class PydanticShape:
             return self._validate(value)
         except ValidationError as error:
             raise Invalid(_mistakes(error, location, 0)) from None
+
+    parse_texts = parse
 
     def parse_json(self, text: bytes, location: Location) -> Any:
         try:
@@ -108,6 +113,12 @@ class StructShape:
     def parse(self, value: Any, location: Location) -> Any:
         try:
             return msgspec.convert(value, self.annotation)
+        except msgspec.ValidationError as error:
+            raise Invalid([_struct_mistake(error, location)]) from None
+
+    def parse_texts(self, value: Any, location: Location) -> Any:
+        try:
+            return msgspec.convert(value, self.annotation, strict=False)
         except msgspec.ValidationError as error:
             raise Invalid([_struct_mistake(error, location)]) from None
 
@@ -193,7 +204,7 @@ LISTS = (list, set, frozenset, tuple, collections.deque, Sequence, Set)
 
 def is_list(annotation: Any) -> bool:
     """Whether several values make one of these."""
-    annotation = _bare(annotation)
+    annotation = bare(annotation)
     if get_origin(annotation) in (Union, types.UnionType):
         return any(is_list(each) for each in get_args(annotation))
     return get_origin(annotation) in LISTS or annotation in LISTS
@@ -201,7 +212,7 @@ def is_list(annotation: Any) -> bool:
 
 def fits_text(annotation: Any, *, many: bool = False) -> bool:
     """Whether a value of this type can be written as one text, as in a query; with ``many`` also as several."""
-    annotation = _bare(annotation)
+    annotation = bare(annotation)
     origin = get_origin(annotation)
     if origin is Literal or annotation is type(None):
         return True
@@ -220,7 +231,7 @@ def _has_fields(kind: type) -> bool:
     return issubclass(kind, Collection) and not issubclass(kind, str | bytes | Enum)
 
 
-def _bare(annotation: Any) -> Any:
+def bare(annotation: Any) -> Any:
     """Without ``Annotated`` and other names."""
     while True:
         if get_origin(annotation) is Annotated:

@@ -21,6 +21,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from rtserver.app.calling import InThread, TooBusy, go_on
 from rtserver.app.endpoint import JSON, Endpoint, HTTPError, Response
 from rtserver.app.events import Refuse
+from rtserver.app.forms import FORM, read_form
 from rtserver.app.parameters import Given, where
 from rtserver.app.routes import Match, Routes
 from rtserver.app.shapes import Invalid, NotText, Unfit, as_json
@@ -70,6 +71,10 @@ class TwistedIncoming:
     def body(self) -> bytes:
         content: bytes = self.request.content.read()
         return content
+
+    @cached_property
+    def form(self) -> Mapping[str, list[str]] | None:
+        return read_form(self.body) if is_form(self.request.getHeader(b"content-type") or b"") else None
 
     @cached_property
     def id(self) -> str:
@@ -146,6 +151,8 @@ class EndpointsResource(Resource):
 
     def _begin(self, request: Request, match: Match) -> None:
         """Most endpoints are done before this returns: only the others need a time limit and an eye on the client."""
+        for name, value in match.endpoint.headers:
+            request.responseHeaders.setRawHeaders(name, [value])
         incoming = TwistedIncoming(request, self._around.givers)
         work, context = self._run(incoming, match), copy_context()
         try:
@@ -274,9 +281,23 @@ def _unfit_body(endpoint: Endpoint, incoming: TwistedIncoming) -> Response | Non
         return _refusal(400, "The body is not UTF-8")
     if request.getHeader(b"content-encoding") not in (None, b"identity"):
         return _refusal(415, "send the body without a Content-Encoding")
-    if incoming.body and endpoint.limits.checks_type and not _is_json(request.getHeader(b"content-type") or b""):
-        return _refusal(415, f"send the body as {JSON}")
+    kind = request.getHeader(b"content-type") or b""
+    if endpoint.takes_form and is_form(kind):
+        return _unfit_form(incoming)
+    if incoming.body and endpoint.limits.checks_type and not _is_json(kind):
+        return _refusal(415, f"send the body as {JSON}" + (f" or {FORM}" if endpoint.takes_form else ""))
     return None
+
+
+def _unfit_form(incoming: TwistedIncoming) -> Response | None:
+    try:
+        return None if incoming.form is not None else _refusal(400, "The body is no form")
+    except NotText as error:
+        return _refusal(400, f"The body is no form: {error}")
+
+
+def is_form(kind: bytes) -> bool:
+    return kind.partition(b";")[0].strip().lower() == FORM.encode()
 
 
 def _is_json(kind: bytes) -> bool:

@@ -26,6 +26,7 @@ from rtserver.app import (
     User,
     wait,
 )
+from rtserver.app.endpoint import Endpoint
 from rtserver.core.errors import BrokerUnavailable
 from rtserver.core.ports import ConnectionClaims
 from tests.app_house import AppHouse, answer
@@ -658,3 +659,22 @@ def test_two_requests_on_one_connection_are_answered_in_order(house, trials):
     house.clock.advance(0)
     text = line.take()
     assert text.count(b"HTTP/1.1 200 OK") == 2 and text.index(b"\r\n\r\n1") < text.index(b'{"id":5')
+
+
+class Guarded(Endpoint):
+    headers = (("cache-control", "no-store"),)
+
+
+def test_an_endpoint_may_have_headers_on_every_answer_also_on_refusals_that_it_never_saw():
+    async def add(item: Item) -> Item:
+        if item.id == 2:
+            raise LookupError("broken")
+        return item
+
+    app = App()
+    app.endpoints.append(Guarded("POST", "/items", add))
+    house = AppHouse(app)
+    for body, status in (({"id": 1}, 200), (b"{", 400), ({}, 422), ({"id": 2}, 500)):
+        answer = house.post("/items", body)
+        assert (answer.status, answer.headers.getRawHeaders("cache-control")) == (status, ["no-store"])
+    house.log.lines.clear()
