@@ -63,7 +63,7 @@ setup(
             "**/*.lua",
             "**/*.proto",
             "**/*.sql",
-            "accounts/letters/*",
+            "accounts/letter_templates/*",
             *(f"web/pages/**/*.{kind}" for kind in ("html", "css", "js", "svg")),
             "web/pages/vendor/*",
         ]

@@ -9,3 +9,9 @@ STORES = {
     "sqlite": "rtserver.services.store_sqlite:SqliteStore",
     "postgresql": "rtserver.services.store_postgres:PostgresStore",
 }
+
+MAILERS = {
+    "file": "rtserver.services.mail_file:FileMailer",
+    "console": "rtserver.services.mail_file:ConsoleMailer",
+    "smtp": "rtserver.services.mail_smtp:SmtpMailer",
+}

@@ -124,6 +124,8 @@ create table rt_letters (
     next_at bigint not null,
     code bigint,
     created_at bigint not null,
+    -- When its link ends; 0: never. It is not sent after that.
+    expires_at bigint not null default 0,
     ended_at bigint
 );
 create index rt_letters_next on rt_letters (state, next_at);

@@ -124,6 +124,8 @@ create table rt_letters (
     next_at integer not null,
     code integer,
     created_at integer not null,
+    -- When its link ends; 0: never. It is not sent after that.
+    expires_at integer not null default 0,
     ended_at integer
 ) strict;
 create index rt_letters_next on rt_letters (state, next_at);
