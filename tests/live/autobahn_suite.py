@@ -1,4 +1,5 @@
-"""The Autobahn test-suite (a Python 2.7 program): where it is, how it is installed, how it is run."""
+"""The Autobahn test-suite (a Python 2.7 program): where it is, how it is installed (``python -m tests.live.autobahn_suite``),
+how it is run."""
 
 import json
 import os
@@ -34,10 +35,12 @@ def python2():
     return None
 
 
-def installed(python):
-    """Install the suite once. "" when it is there, else why it could not be installed."""
-    if (PLACE / "autobahntestsuite").exists():
-        return ""
+def is_installed():
+    return (PLACE / "autobahntestsuite").exists()
+
+
+def install(python):
+    """Install the suite. "" when it is there, else why it could not be installed."""
     fresh = PLACE.with_name("autobahn27.new")
     shutil.rmtree(fresh, ignore_errors=True)
     command = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--target", str(fresh), PACKAGE]
@@ -64,3 +67,9 @@ def run(python, port, folder, cases, seconds):
     report = folder / "reports/index.json"
     assert report.exists(), f"the suite did not run: {outcome.stdout[-2000:]}{outcome.stderr[-2000:]}"
     return json.loads(report.read_text())["rtserver"]
+
+
+if __name__ == "__main__":
+    found = None if is_installed() else python2()
+    if found is not None:
+        print(install(found), end="", flush=True)

@@ -10,7 +10,7 @@ import tomllib
 import pytest
 
 from tests.live.rtserver_process import API_KEY, ROOT, RtServer
-from tests.live.sdk_js import SCRIPTS, install
+from tests.live.sdk_js import SCRIPTS, check_installed
 
 TIME = 120.0
 RECOVERED = re.compile(r"(\d+) publications recovered, offsets (\d+)–(\d+), none lost\. And 1 message of the chat\.")
@@ -26,7 +26,7 @@ def embedded():
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory):
     """What two visitors of a fresh server saw, see ``js/demo_page.mjs``."""
-    install()
+    check_installed()
     chromium = shutil.which("chromium")
     assert chromium, "Chromium is missing: install the package chromium"
     server = RtServer(tmp_path_factory.mktemp("demo"), embedded()).start()

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from tests.live.rtserver_process import API_KEY, ROOT, RtServer
-from tests.live.sdk_js import SCRIPTS, install
+from tests.live.sdk_js import SCRIPTS, check_installed
 from tests.live.settings import HISTORY, OPEN, PRESENCE
 from tests.live.tokens import token
 
@@ -27,17 +27,12 @@ SETTINGS = {
 ATTACK = '<img src=x onerror="document.title=1"><b>bold</b>'
 
 
-def fetch_viewers():
-    outcome = subprocess.run([str(ROOT / "scripts/fetch-assets")], capture_output=True, text=True, timeout=300)
-    assert outcome.returncode == 0, outcome.stderr
-    assert (ROOT / "rtserver/web/pages/vendor/versions.json").exists(), outcome.stdout
-
-
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory):
     """What a developer saw, see ``js/docs_pages.mjs``."""
-    install()
-    fetch_viewers()
+    check_installed()
+    viewers = ROOT / "rtserver/web/pages/vendor/versions.json"
+    assert viewers.exists(), "the viewers of the documentation are missing: run scripts/fetch-assets"
     chromium = shutil.which("chromium")
     assert chromium, "Chromium is missing: install the package chromium"
     server = RtServer(tmp_path_factory.mktemp("docs"), SETTINGS).start()

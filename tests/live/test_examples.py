@@ -14,7 +14,7 @@ import pytest
 from tests.live.examples import EXAMPLES, Example, Visitor, needed
 from tests.live.redis_server import run_command
 from tests.live.sdk import SdkError
-from tests.live.sdk_js import SCRIPTS, install
+from tests.live.sdk_js import SCRIPTS, check_installed
 
 PASSWORD = "live-tests-password"
 BROWSER_TIME = 90.0
@@ -60,7 +60,7 @@ def airport(start, tmp_path_factory):
 
 def browse(name, example):
     """What a visitor saw, see ``js/example_pages.mjs``."""
-    install()
+    check_installed()
     chromium = shutil.which("chromium")
     assert chromium, "Chromium is missing: install the package chromium"
     environment = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
