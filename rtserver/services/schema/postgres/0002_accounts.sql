@@ -46,7 +46,9 @@ create index rt_sessions_end on rt_sessions (expires_at);
 create table rt_session_items (
     sid_hash text not null references rt_sessions (sid_hash) on delete cascade,
     name text not null,
+    -- JSON.
     value text not null,
+    set_at bigint not null,
     primary key (sid_hash, name)
 );
 
@@ -80,10 +82,12 @@ create table rt_auth_partials (
     backend text not null,
     next_step bigint not null,
     data text not null,
+    -- Of which version of the pipeline next_step is an index.
     pipeline text not null,
     created_at bigint not null,
     expires_at bigint not null
 );
+create index rt_auth_partials_end on rt_auth_partials (expires_at);
 
 create table rt_auth_nonces (
     scope text not null,
@@ -92,12 +96,14 @@ create table rt_auth_nonces (
     created_at bigint not null,
     primary key (scope, stamp, salt)
 );
+create index rt_auth_nonces_age on rt_auth_nonces (created_at);
 
 create table rt_auth_associations (
     id text primary key,
     server_url text not null,
     handle text not null,
     secret text not null,
+    -- Seconds, as the protocol counts them.
     issued bigint not null,
     lifetime bigint not null,
     assoc_type text not null,
@@ -112,6 +118,7 @@ create table rt_attempts (
     expires_at bigint not null,
     primary key (name, window_start)
 );
+create index rt_attempts_end on rt_attempts (expires_at);
 
 create table rt_letters (
     id text primary key,
