@@ -1,7 +1,8 @@
 """What accounts refuse.
 
 AccountRefused     a person asked for what cannot be; the sentence is for this person
- └── RateLimited   too often; may be tried again after ``retry_after``
+ ├── RateLimited   too often; may be tried again after ``retry_after``
+ └── NeedsSignIn   the same may be asked again, signed in
 """
 
 from __future__ import annotations
@@ -27,6 +28,18 @@ class RateLimited(AccountRefused):
     def __init__(self, retry_after: int) -> None:
         self.retry_after = retry_after
         super().__init__("too_many_attempts", f"That was too often: try again in {_span(retry_after)}.", status=429)
+
+
+class NeedsSignIn(AccountRefused):
+    """``username`` is whom to sign in as. Nothing was changed: the link stays good."""
+
+    def __init__(self, username: str) -> None:
+        self.username = username
+        super().__init__(
+            "needs_sign_in",
+            f"This address belongs to the account {username}: sign in to it, then open the link again.",
+            status=403,
+        )
 
 
 def _span(seconds: int) -> str:

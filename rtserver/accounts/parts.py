@@ -1,13 +1,14 @@
-"""What every flow of accounts is made of."""
+"""What every flow of accounts is made of, and who asks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rtserver.accounts.options import AccountsOptions
 from rtserver.accounts.ports import LinkSigner, Notices, PasswordHasher, Post
+from rtserver.accounts.records import Session
 from rtserver.core.ports import Database
 
 if TYPE_CHECKING:
@@ -31,3 +32,14 @@ class Parts:
     unix: Callable[[], float]
     token: Callable[[int], str]
     new_id: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """The browser that asks. ``session`` None: it has none. ``user_id`` "": nobody is signed in. ``browser`` is its browser
+    key ("": none), as its cookie has it, ``remote`` its address of the network."""
+
+    session: Session | None = None
+    user_id: str = ""
+    browser: str = field(default="", repr=False)
+    remote: str = ""
