@@ -25,8 +25,7 @@ LINK_KEY = "accounts.secret_key"
 
 NEEDED: dict[str, Callable[[Config], bool]] = {
     API_KEY: lambda config: not (config.http_api.key or config.http_api.insecure),
-    # Accounts sign tokens, so they need a key that signs.
-    TOKEN_KEY: lambda config: not (config.token.hmac_secret_key if config.accounts.enabled else has_key(config.token)),
+    TOKEN_KEY: lambda config: not has_key(config.token),
     LINK_KEY: lambda config: config.accounts.enabled and not config.accounts.secret_key,
 }
 """The keys that can be made here, and when a configuration needs one made."""

@@ -3,7 +3,7 @@
 import pytest
 
 from rtserver.config import ConfigError, complete, load
-from rtserver.config.secrets import LINK_KEY, TOKEN_KEY
+from rtserver.config.secrets import LINK_KEY
 
 HERE = '[accounts]\nenabled = true\nbase_url = "http://127.0.0.1:8000"\n'
 PROVIDER = '[[accounts.providers]]\nname = "google"\nbackend = "social_core.backends.google.GoogleOAuth2"\n'
@@ -58,8 +58,9 @@ def test_secrets_of_accounts_stay_out_of_texts():
     assert "letmein" not in repr(config)
 
 
-def test_accounts_get_a_key_for_links_and_one_for_tokens_even_beside_public_keys(tmp_path):
+def test_accounts_get_a_key_that_is_kept(tmp_path):
     text = HERE + '[client.token]\njwks_public_endpoint = "https://h/certs"\n[http_api]\nkey = "k"\n'
     done = complete(load(text, {}, {"state_dir": str(tmp_path)}))
-    assert set(done.new) == {LINK_KEY, TOKEN_KEY}
+    assert set(done.new) == {LINK_KEY}
     assert done.config.accounts.secret_key == done.new[LINK_KEY]
+    assert complete(load(text, {}, {"state_dir": str(tmp_path)})) == (done.config, {})
