@@ -10,10 +10,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from rtserver.accounts import sweeping
+from rtserver.accounts.errors import AccountRefused
 from rtserver.accounts.options import AccountsOptions
 from rtserver.accounts.records import Session
 from rtserver.accounts.rows import hashed, is_id, ms, printable
-from rtserver.core.ports import Database, Row, Transaction
+from rtserver.core.ports import Database, Row
 
 ANONYMOUS_TTL = 1800
 """Seconds that the session of somebody who is not signed in lives unused."""
@@ -82,14 +83,12 @@ class Sessions:
     async def sign_in(self, old: Session | None, user_id: str, agent: str, remote: str) -> tuple[Session, str]:
         """A session of this person in the place of ``old``, whose cookie and items are of no use any more."""
         session, cookie = self._made(user_id, agent, remote)
-
-        async def work(transaction: Transaction) -> None:
-            if old is not None:
-                await transaction.run("delete from rt_sessions where sid_hash = ?", (old.sid_hash,))
-            await transaction.run(_INSERT, _values(session))
-            await transaction.run(_TRIM, (user_id,))
-
-        await self._database.transact(work)
+        # Statements by themselves, not a transaction: those of people who sign in at the same time would collide. In this
+        # order a failure in between leaves nobody signed in who should not be.
+        if old is not None:
+            await self.end(old)
+        await self._database.run(_INSERT, _values(session))
+        await self._database.run(_TRIM, (user_id,))
         return session, cookie
 
     async def end(self, session: Session) -> None:
@@ -119,9 +118,10 @@ class Sessions:
         return _value(await self._database.run(sql, (sid_hash, name)))
 
     async def set_item(self, sid_hash: str, name: str, value: str) -> bool:
-        """``value`` is JSON. False when the session has ended meanwhile, or the value is longer than ``LONGEST_ITEM``."""
+        """``value`` is JSON. False when the session has ended meanwhile. Raises ``AccountRefused`` when it is longer than
+        ``LONGEST_ITEM``."""
         if len(value) > LONGEST_ITEM:
-            return False
+            raise AccountRefused("session_full", "This is more than we can keep for you: start over with less.")
         is_set = await self._database.run(_SET_ITEM, (name, value, ms(self._unix()), sid_hash))
         await self._database.run(_TRIM_ITEMS, (sid_hash, sid_hash))
         return bool(is_set)

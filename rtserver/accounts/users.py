@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import NamedTuple
 
 from rtserver.accounts.errors import AccountRefused
 from rtserver.accounts.records import Account, NewAccount
 from rtserver.accounts.rows import Runs, is_id
+from rtserver.core.accounts import MAX_USERNAME, username_norm
 from rtserver.core.ports import Row
-
-LONGEST_BASE = 24
-"""Characters that are left of a name that gets a number."""
 
 NUMBERS = (range(2, 20), range(20, 120), range(1_000, 1_100), range(100_000, 100_100))
 """Numbers that are tried for a name that is taken, a range at a time: few statements even for the thousandth "info"."""
@@ -28,11 +25,6 @@ class Norms(NamedTuple):
 
     username: str
     email: str
-
-
-def username_norm(username: str) -> str:
-    """Names that look alike in capitals or width are one name."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", username).casefold())
 
 
 async def find(runs: Runs, id: str) -> Account | None:
@@ -72,7 +64,7 @@ async def free_username(runs: Runs, wanted: str) -> str:
     if await by_username(runs, username_norm(wanted)) is None:
         return wanted
     for numbers in NUMBERS:
-        names = [f"{wanted[:LONGEST_BASE]}-{number}" for number in numbers]
+        names = [_numbered(wanted, number) for number in numbers]
         norms = [username_norm(name) for name in names]
         places = ", ".join("?" * len(norms))
         rows = await runs.run(f"select username_norm from rt_users where username_norm in ({places})", norms)
@@ -101,7 +93,14 @@ async def set_active(runs: Runs, id: str, is_active: bool) -> None:
     await runs.run("update rt_users set is_active = ? where id = ?", (is_active, id))
 
 
+def _numbered(name: str, number: int) -> str:
+    suffix = f"-{number}"
+    return name[: MAX_USERNAME - len(suffix)].rstrip("._-") + suffix
+
+
 async def _one(runs: Runs, column: str, value: str) -> Account | None:
+    if not value.isprintable():
+        return None
     rows = await runs.run(f"select {_COLUMNS} from rt_users where {column} = ?", (value,))
     return _account(rows[0]) if rows else None
 
