@@ -27,11 +27,14 @@ LAYERS = {
     },
     "web": {
         "rtserver.core", "rtserver.node", "rtserver.cluster", "rtserver.app", "rtserver.web", "rtserver.eager",
-        "rtserver.accounts", "jinja2", "pydantic", "twisted.web", "twisted.internet", "twisted.logger", "twisted.python", "zope.interface",
-        "msgspec", "prometheus_client",
+        "rtserver.accounts", "rtserver.payments", "jinja2", "pydantic", "twisted.web", "twisted.internet", "twisted.logger",
+        "twisted.python", "zope.interface", "msgspec", "prometheus_client",
     },
+    "payments": {"rtserver.core", "rtserver.payments", "twisted.internet", "twisted.logger", "msgspec"},
+    "simulator": {"rtserver.simulator", "twisted", "zope.interface", "defusedxml"},
     "services": {
-        "rtserver.core", "rtserver.accounts", "rtserver.services", "rtserver.app.waiting", "rtserver.threads",
+        "rtserver.core", "rtserver.accounts", "rtserver.payments", "rtserver.services",
+        "rtserver.app.waiting", "rtserver.app.calling", "rtserver.threads",
         "twisted", "zope.interface", "msgspec",
     },
     "config": {
