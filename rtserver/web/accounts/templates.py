@@ -48,9 +48,9 @@ page              values                                              forms
 ================  ==================================================  ==================================================
 
 ``mail`` never says what a letter is for before it was confirmed: nobody may learn here whether an account exists. Its form
-"continue" is answered with 303 to where the confirmation leads: signed in to ``next`` (SIGN_UP, PROVIDER), the sign-in page with
-``notice=password_changed`` (RESET), the profile with ``notice=address_changed`` (ADDRESS); with ``mail`` and a mistake at ""
-while nothing is confirmed.
+"continue" is answered with 303 to where the confirmation leads: signed in to ``next`` (SIGN_UP, PROVIDER), the sign-in page
+with ``notice=password_changed`` (RESET), the profile with ``notice=address_changed`` (ADDRESS); with ``mail`` and a mistake
+at "" while nothing is confirmed.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined, TemplateError
 
 from rtserver.core.errors import RtError
 from rtserver.web.accounts.sentences import ERRORS, NOTICES, UNKNOWN
@@ -98,14 +98,16 @@ class BrokenTemplate(RtError):
 
 class AccountPages:
     """Reads and compiles every template once. ``own_folder`` may hold files named like ours (``sign_in.html``, ``base.html``,
-    ``accounts.css``...) that stand for them, and others for these to include. Raises ``BrokenTemplate``."""
+    ``accounts.css``...) that stand for them, and others for these to include; they reach ours as ``ours/sign_in.html``.
+    ``site`` is the name at the top. Raises ``BrokenTemplate``."""
 
-    def __init__(self, own_folder: str = "") -> None:
+    def __init__(self, own_folder: str = "", site: str = "rtserver") -> None:
         package = files("rtserver.web.pages")
         if own_folder and not Path(own_folder).is_dir():
             raise BrokenTemplate(f"accounts.templates: {own_folder} is no folder: make it, or leave the setting out")
         own = [own_folder] if own_folder else []
-        loader = FileSystemLoader([*own, str(package / "accounts")])
+        ours = FileSystemLoader(str(package / "accounts"))
+        loader = ChoiceLoader([FileSystemLoader(own), ours, PrefixLoader({"ours": ours})])
         self._environment = Environment(
             loader=loader,
             autoescape=True,
@@ -115,19 +117,19 @@ class AccountPages:
             auto_reload=False,
         )
         self._environment.filters.update(FILTERS)
-        self._environment.globals.update(errors=ERRORS, unknown_error=UNKNOWN, notices=NOTICES)
-        self._pages = {name: self._environment.get_template(f"{name}.html") for name in self._compiled()}
+        self._environment.globals.update(site=site, errors=ERRORS, unknown_error=UNKNOWN, notices=NOTICES)
+        self._compile()
+        self._pages = {name: self._environment.get_template(f"{name}.html") for name in PAGES}
         self._static = {name: (_read(own, name, package / file), kind) for name, (file, kind) in STATIC.items()}
 
-    def _compiled(self) -> tuple[str, ...]:
+    def _compile(self) -> None:
         for name in self._environment.list_templates(extensions=["html"]):
-            if "/" in name:  # letters, see accounts/letters.py
+            if "/" in name:  # letters, which are read elsewhere
                 continue
             try:
                 self._environment.get_template(name)
             except (TemplateError, UnicodeDecodeError) as error:
                 raise BrokenTemplate(_told(name, error)) from error
-        return PAGES
 
     def render(self, name: str, **values: Any) -> bytes:
         """The page ``name`` of ``PAGES``. Raises ``BrokenTemplate`` when it uses what it is not given."""
