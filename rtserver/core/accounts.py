@@ -106,7 +106,7 @@ def check_username(text: str) -> str:
 
 
 def username_norm(name: str) -> str:
-    """For comparing only."""
+    """For comparing only: names that look alike in capitals or width are one name."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
 
 
@@ -219,13 +219,14 @@ SIGN_IN = Rate("sign_in", 10, 600)
 """One name from one address of the network."""
 SIGN_IN_NAME = Rate("sign_in_name", 100, _HOUR)
 """One name from anywhere. High, for whoever spends it keeps the person out."""
-SIGN_IN_REMOTE = Rate("sign_in_remote", 60, 600)
+SIGN_IN_REMOTE = Rate("sign_in_remote", 300, 600)
+"""All names from one address of the network, which may be that of a whole company."""
 PASSWORD = Rate("password", 10, 600)
 """The present password, asked again of a person who is signed in."""
 LETTER = Rate("letter", 5, _HOUR)
 """Letters to one address."""
 LETTER_DAY = Rate("letter_day", 15, _DAY)
-LETTER_REMOTE = Rate("letter_remote", 30, _HOUR)
+LETTER_REMOTE = Rate("letter_remote", 60, _HOUR)
 """Letters that one address of the network asks for."""
 RESEND = Rate("resend", 1, 30)
 """The same letter again."""
@@ -242,5 +243,3 @@ RATES: Mapping[str, Rate] = {
 
 DIGIT_TRIES = 5
 """Times that digits may be typed for one letter; then only its link is good."""
-REDEEM_TIME = 3_600
-"""Seconds after a confirmation in which the browser that began may go on with it."""

@@ -1,0 +1,45 @@
+"""Opening an account for an address that is proven."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rtserver.accounts import users
+from rtserver.accounts.errors import AccountRefused
+from rtserver.accounts.parts import Parts
+from rtserver.accounts.records import Account, NewAccount
+from rtserver.accounts.rows import Runs, ms
+from rtserver.core.accounts import Address, username_from, username_norm
+from rtserver.core.errors import Conflict
+
+EMAIL_TAKEN = "rt_users.email_norm"
+
+
+async def open_account(
+    parts: Parts, runs: Runs, address: Address, username: str = "", password_hash: str | None = None
+) -> Account:
+    """Within a transaction. ``username`` "" makes one of the address; one that is taken gets a number. Raises
+    ``AccountRefused`` (``address_taken``) when the address has an account, ``Conflict`` when it just got one."""
+    if await users.by_address(runs, address.norm) is not None:
+        raise address_taken()
+    name = username or username_from(address.typed.partition("@")[0])
+    new = NewAccount(parts.new_id(), name, address.typed, password_hash)
+    norms = users.Norms(username_norm(name), address.norm)
+    account = await users.create(runs, new, norms, ms(parts.unix()))
+    if address.norm not in {each.strip().lower() for each in parts.options.staff}:
+        return account
+    await users.set_staff(runs, account.id, True)
+    return replace(account, is_staff=True)
+
+
+def address_taken() -> AccountRefused:
+    return AccountRefused(
+        "address_taken",
+        "This address has an account already: sign in, or let us send you a letter for a new password.",
+        "email",
+        409,
+    )
+
+
+def is_address_taken(error: Conflict) -> bool:
+    return error.constraint == EMAIL_TAKEN
