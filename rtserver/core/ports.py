@@ -298,6 +298,8 @@ class SubscriptionOverride:
     force_push_join_leave: bool | None = None
     force_positioning: bool | None = None
     force_recovery: bool | None = None
+    auto_cache_recover: bool | None = None
+    """Only backends and this process can say so, as ``cache_recover`` of a server-side subscription."""
 
 
 @dataclass(frozen=True, slots=True)

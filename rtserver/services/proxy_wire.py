@@ -9,6 +9,7 @@ from __future__ import annotations
 import binascii
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import msgspec
@@ -189,11 +190,15 @@ class _Subscription(_Payloads, kw_only=True):
     expire_at: int | float | None = None
 
 
+class _ServerSubscription(_Subscription, kw_only=True):
+    cache_recover: bool | None = None
+
+
 class _Identity(_Payloads, kw_only=True):
     user: str | None = None
     expire_at: int | float | None = None
     channels: list[str] | None = None
-    subs: dict[str, _Subscription | None] | None = None
+    subs: dict[str, _ServerSubscription | None] | None = None
     meta: Raw = EMPTY
 
 
@@ -217,8 +222,9 @@ def identity(result: Raw) -> Identity | None:
     if _absent(result):
         return None
     given = _decoded(_Identity, result)
-    subs = {channel: _server_subscription(_Subscription()) for channel in given.channels or ()}
-    subs |= {channel: _server_subscription(each or _Subscription()) for channel, each in (given.subs or {}).items()}
+    plain = _ServerSubscription()
+    subs = {channel: _server_subscription(plain) for channel in given.channels or ()}
+    subs |= {channel: _server_subscription(each or plain) for channel, each in (given.subs or {}).items()}
     if "" in subs:
         raise BadAnswer("the answer subscribes the client to a channel without a name")
     return Identity(
@@ -231,11 +237,12 @@ def identity(result: Raw) -> Identity | None:
     )
 
 
-def _server_subscription(given: _Subscription) -> ServerSubscription:
+def _server_subscription(given: _ServerSubscription) -> ServerSubscription:
+    override = _override(given.override)
     return ServerSubscription(
         info=_payload("info", given.info, given.b64info),
         data=_payload("data", given.data, given.b64data),
-        override=_override(given.override),
+        override=replace(override, auto_cache_recover=True) if given.cache_recover else override,
         expire_at=_time(given.expire_at),
     )
 

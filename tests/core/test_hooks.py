@@ -12,7 +12,7 @@ from rtserver.core.errors import CommandError, Disconnected
 from rtserver.core.hooks import Admitted, Allowed, ChainedHooks, Identity, NoHooks, Refreshed
 from rtserver.core.messages import Error
 from rtserver.core.options import ChannelOptions, ClientOptions
-from rtserver.core.ports import ConnectionClaims, ServerSubscription
+from rtserver.core.ports import ConnectionClaims, ServerSubscription, SubscriptionOverride
 from tests.fakes import EVERYTHING, UNIX, World
 
 CLOSED = ChannelOptions(presence=True)
@@ -35,6 +35,21 @@ def test_the_connect_hook_says_who_it_is_and_gives_data_and_channels(world):
     assert bytes(asked.data) == b'{"a":1}' and not asked.token
     assert (asked.caller.headers, asked.caller.emulated_headers) == ({"cookie": "x"}, {"x-a": "b"})
     assert (asked.caller.name, asked.caller.version, client.session.user) == ("js", "2", "42")
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_hook_may_give_the_latest_publication_of_a_channel_in_cache_mode(asked):
+    cache = ChannelOptions(history_size=1, history_ttl=60, force_recovery=True, force_recovery_mode="cache")
+    world = World(ClientOptions(), cache=cache)
+    for n in (1, 2):
+        world.publish("cache:a", n)
+    override = SubscriptionOverride(auto_cache_recover=asked or None)
+    world.hooks.answers["connect"] = Identity("42", subs={"cache:a": ServerSubscription(override=override)})
+    client = world.client()
+    client.send(id=1, connect={})
+    given = client.replies[0]["connect"]["subs"]["cache:a"]
+    assert [each["data"] for each in given.get("publications", [])] == ([2] if asked else [])
+    assert given.get("recovered", False) is given.get("was_recovering", False) is asked
 
 
 def test_a_hook_without_an_opinion_leaves_it_to_the_rules(world):

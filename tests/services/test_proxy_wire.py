@@ -272,6 +272,12 @@ def test_an_identity_is_read_with_everything_in_it():
     )
 
 
+@pytest.mark.parametrize(("given", "meant"), [(True, True), (False, None), (None, None)])
+def test_a_backend_may_give_the_latest_publication_with_a_channel(given, meant):
+    subs = identity(raw({"subs": {"a": {"cache_recover": given, "override": {"force_recovery": True}}}})).subs
+    assert subs["a"].override == SubscriptionOverride(force_recovery=True, auto_cache_recover=meant)
+
+
 def test_an_identity_may_be_anonymous_or_unknown():
     assert identity(raw({})) == Identity()
     assert identity(raw({"user": None, "info": None, "data": None, "subs": None, "channels": None})) == Identity()
