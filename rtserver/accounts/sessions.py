@@ -13,7 +13,7 @@ from rtserver.accounts import sweeping
 from rtserver.accounts.errors import AccountRefused
 from rtserver.accounts.options import AccountsOptions
 from rtserver.accounts.records import Session
-from rtserver.accounts.rows import hashed, is_id, ms, printable
+from rtserver.accounts.rows import Runs, hashed, is_id, ms, printable
 from rtserver.core.ports import Database, Row
 
 ANONYMOUS_TTL = 1800
@@ -94,10 +94,11 @@ class Sessions:
     async def end(self, session: Session) -> None:
         await self._database.run("delete from rt_sessions where sid_hash = ?", (session.sid_hash,))
 
-    async def end_all(self, user_id: str, but: str = "") -> int:
-        """End those of a person, except the one with the hash ``but``: how many it were."""
+    async def end_all(self, user_id: str, but: str = "", runs: Runs | None = None) -> int:
+        """End those of a person, except the one with the hash ``but``: how many it were. With ``runs`` as a part of that
+        transaction."""
         sql = "delete from rt_sessions where user_id = ? and sid_hash <> ? returning id"
-        return len(await self._database.run(sql, (user_id, but)))
+        return len(await (runs or self._database).run(sql, (user_id, but)))
 
     async def end_one(self, user_id: str, id: str) -> bool:
         """False when this person has no such session."""
