@@ -40,6 +40,7 @@ LAYERS = {
     "config": {
         "rtserver.core", "rtserver.config", "rtserver.services.redis_options", "rtserver.services.jwt_keys",
         "rtserver.services.proxy_options", "rtserver.services.store_options", "rtserver.accounts.options",
+        "rtserver.payments.options",
         "pydantic", "pydantic_core", "twisted.internet.endpoints",
     },
     "log": {"rtserver.core", "twisted", "zope.interface"},

@@ -1,4 +1,4 @@
-"""Rules of the sections of accounts and mail."""
+"""Rules of the sections of accounts, mail and payments."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rtserver.config.problems import Problem
 
 PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
+TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 MIN_KEY = 32
 
 
@@ -139,5 +140,36 @@ RULES = (
         lambda c: c.mail.security == "none" and bool(c.mail.password or c.mail.username),
         'write "starttls" or "tls": the password would travel without encryption',
     ),
+    AccountRule(
+        ("payments.enabled", "accounts.enabled"),
+        lambda c: c.payments.enabled and not c.accounts.enabled,
+        "payers sign in: set accounts.enabled too",
+    ),
+    AccountRule(
+        ("payments.mode", "payments.enabled", "environment"),
+        lambda c: c.payments.enabled and c.payments.mode == "simulator" and c.environment == "production",
+        'nothing would be paid: write "sandbox" or "production", or set environment = "development"',
+    ),
+    AccountRule(
+        ("payments.merchant_id", "payments.public_key", "payments.private_key", "payments.mode"),
+        lambda c: (
+            c.payments.enabled
+            and c.payments.mode != "simulator"
+            and not (c.payments.merchant_id and c.payments.public_key and c.payments.private_key)
+        ),
+        "set merchant_id, public_key and private_key",
+    ),
+    AccountRule(
+        ("payments.simulator_url",),
+        lambda c: not is_loopback((split_origin(c.payments.simulator_url) or urlsplit("//")).hostname or ""),
+        "write an address on this machine, as in http://127.0.0.1:3999",
+    ),
+    AccountRule(
+        ("payments.reconcile_at",),
+        lambda c: bool(c.payments.reconcile_at) and not TIME.fullmatch(c.payments.reconcile_at),
+        'write a time of the day, as in "03:00"',
+    ),
+    AccountRule(("payments.threads",), lambda c: c.payments.threads < 1, "write 1 or more"),
+    AccountRule(("payments.queue",), lambda c: c.payments.queue < 1, "write 1 or more"),
     AccountRule(("mail.connections",), lambda c: c.mail.connections < 1, "write 1 or more"),
 )

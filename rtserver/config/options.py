@@ -13,6 +13,7 @@ from typing import Literal
 from rtserver.accounts.options import AccountsOptions, MailOptions
 from rtserver.core.options import ChannelRules, ClientOptions, Seconds, TokenOptions
 from rtserver.core.probe import ProbeOptions
+from rtserver.payments.options import PaymentsOptions
 from rtserver.services.proxy_options import ClientProxyOptions, ProxyOptions, ProxySettings, RpcRules
 from rtserver.services.redis_options import RedisOptions
 from rtserver.services.store_options import DatabaseOptions
@@ -224,6 +225,7 @@ class Config:
     docs: DocsOptions = field(default_factory=DocsOptions)
     accounts: AccountsOptions = field(default_factory=AccountsOptions)
     mail: MailOptions = field(default_factory=MailOptions)
+    payments: PaymentsOptions = field(default_factory=PaymentsOptions)
     http_api: HTTPApiOptions = field(default_factory=HTTPApiOptions)
     websocket: WebSocketOptions = field(default_factory=WebSocketOptions)
     http_stream: HTTPStreamOptions = field(default_factory=HTTPStreamOptions)

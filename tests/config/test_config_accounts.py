@@ -46,10 +46,21 @@ def test_a_pipeline_of_ones_own_takes_the_place_of_the_standard_one():
         ('[mail]\nsender = "nobody"', "mail.sender"),
         ('[mail]\nsecurity = "none"\npassword = "p"', "mail.security"),
         ("[mail]\nconnections = 0", "mail.connections"),
+        ("[payments]\nenabled = true", "payments.enabled"),
+        (HERE + "[payments]\nenabled = true", "payments.mode"),
+        (HERE + '[payments]\nenabled = true\nmode = "sandbox"', "payments.merchant_id"),
+        ('[payments]\nsimulator_url = "http://example.com"', "payments.simulator_url"),
+        ('[payments]\nreconcile_at = "25:00"', "payments.reconcile_at"),
+        ("[payments]\nthreads = 0", "payments.threads"),
     ],
 )
 def test_a_mistake_is_told_with_its_key(text, key):
     assert f"{key}:" in problems(text)
+
+
+def test_the_simulator_is_for_development():
+    config = load('environment = "development"\n' + HERE + "[payments]\nenabled = true", {})
+    assert config.payments.mode == "simulator"
 
 
 def test_secrets_of_accounts_stay_out_of_texts():

@@ -13,7 +13,7 @@ from rtserver.core.options import Seconds
 
 ROOT = Path(__file__).parents[2]
 COMMENTED = (ROOT / "etc/rtserver.toml").read_text()
-UNCOMMENTED = re.sub(r"(?m)^#(?=[a-z_]+ = |\[)", "", COMMENTED)
+UNCOMMENTED = re.sub(r"(?m)^#(?=[a-z0-9_]+ = |\[)", "", COMMENTED)
 
 
 def value_at(tree, path):
