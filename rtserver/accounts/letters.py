@@ -52,7 +52,7 @@ def inert(name: str) -> str:
     The signs that make an address of a word are followed by a space of no width. Directions of writing are taken out, since
     they could turn the rest of the line around.
     """
-    line = _HIDDEN.sub(" ", name).strip()
+    line = _HIDDEN.sub(" ", name.encode("utf-8", "replace").decode()).strip()
     short = line if len(line) <= MAX_NAME else line[: MAX_NAME - 1] + "\N{HORIZONTAL ELLIPSIS}"
     return _LINKED.sub("\\g<0>\u200b", short)
 

@@ -10,8 +10,7 @@ from rtserver.core.errors import RtError
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """One message for one recipient. ``raw`` is ASCII whose lines end with ``\\n``; it holds a live link, and no line of it
-    begins with a dot."""
+    """One message for one recipient. ``raw`` is ASCII whose lines end with ``\\n``; it holds a live link."""
 
     id: str
     rcpt: str = field(repr=False)
