@@ -26,7 +26,8 @@ _SENT_NOTHING = "update rt_proofs set sends = 0 where id = ?"
 class Wanted:
     """What is to be proven, for what, and for which browser (``Asker.browser``). ``letter`` is a kind of ``ports.LETTERS``, ""
     for none; ``values`` are what it says beside its link: ``username``, ``provider``, ``handle``. ``data`` is what the
-    confirmation needs (see ``records.Purpose``)."""
+    confirmation needs (see ``records.Purpose``). ``to`` is where the letter goes, "" for ``address``; windows show ``address``,
+    as it was typed."""
 
     purpose: Purpose
     address: Address
@@ -36,6 +37,7 @@ class Wanted:
     user_id: str = ""
     data: Mapping[str, Any] = field(default_factory=dict, repr=False)
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
+    to: str = field(default="", repr=False)
 
 
 def address_of(text: str, field: str = "email") -> Address:
@@ -58,7 +60,8 @@ async def ask(parts: Parts, runs: Runs, wanted: Wanted) -> Proof:
     """Store the proof and its letter. Two statements in any case: nobody can tell by the time which letter it is."""
     now, id, nonce = ms(parts.unix()), parts.new_id(), parts.token(NONCE)
     codes = make_codes(parts.options.secret_key, id, nonce)
-    about = {"nonce": nonce, "key": codes.key, "letter": wanted.letter, "values": dict(wanted.values)}
+    about: dict[str, Any] = {"nonce": nonce, "key": codes.key, "letter": wanted.letter, "values": dict(wanted.values)}
+    about["to"] = wanted.to or wanted.address.typed
     new = NewProof(
         id=id,
         purpose=wanted.purpose,
@@ -97,7 +100,7 @@ async def _send(parts: Parts, runs: Runs, proof: Proof, codes: Codes) -> None:
         values["link"] = _url(parts, LINK_PATH + parts.signer.sign(codes.code))
         values["digits"] = codes.digits
         values["minutes"] = max(1, (proof.expires_at - ms(parts.unix())) // 60_000)
-    await parts.post.enqueue(runs, letter, proof.email, values)
+    await parts.post.enqueue(runs, letter, proof.data["to"], values)
 
 
 def codes_of(parts: Parts, proof: Proof) -> Codes | None:
@@ -132,10 +135,11 @@ async def use(parts: Parts, runs: Runs, proof: Proof) -> None:
 
 
 def refusal(proof: Proof | None, now: int) -> AccountRefused:
-    """Why a proof cannot be confirmed."""
-    if proof is None or proof.purpose is Purpose.NONE:
+    """Why a proof cannot be confirmed. Says of one for NONE what it says of all others."""
+    state = proof.state(now) if proof else ProofState.WAITING
+    if state is ProofState.WAITING:
         return AccountRefused("bad_link", "This link is not good: open it again from the letter.", status=404)
-    if proof.state(now) is ProofState.EXPIRED:
+    if state is ProofState.EXPIRED:
         return AccountRefused("link_expired", "This letter is too old: ask for a new one.", status=410)
     return AccountRefused("link_used", "This letter was answered already: there is nothing left to do.", status=409)
 

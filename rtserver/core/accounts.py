@@ -243,3 +243,5 @@ RATES: Mapping[str, Rate] = {
 
 DIGIT_TRIES = 5
 """Times that digits may be typed for one letter; then only its link is good."""
+REDEEM_TIME = 3_600
+"""Seconds after a confirmation in which the browser that began may go on with it."""
