@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TABLE_ROW = re.compile(r"^\| ([\w.-]+)(?:\[\w+\])? \| (\S+) \| (\S+) \|", re.MULTILINE)
+TABLE_ROW = re.compile(r"^\| ([\w.-]+)(?:\[\w+\])? \| (\S+(?: \(exactly\))?) \| (\S+) \|", re.MULTILINE)
 
 
 def lists():
