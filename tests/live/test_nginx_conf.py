@@ -69,10 +69,17 @@ def test_nginx_takes_the_shipped_configuration(tmp_path):
 def test_the_streams_are_not_buffered_and_outlive_the_ping_interval():
     (streams,) = re.findall(r"location /connection/ \{(.*?)\n    \}", SHIPPED.read_text(), re.DOTALL)
     assert "proxy_buffering         off;" in streams
-    assert "proxy_set_header Upgrade " in streams
     (read_timeout,) = re.findall(r"proxy_read_timeout +(\d+)s;", streams)
     client = Config().client
     assert int(read_timeout) > client.ping_interval + client.pong_timeout
+
+
+def test_no_location_sets_a_header_of_its_own_and_so_forgets_those_of_the_server():
+    text = SHIPPED.read_text()
+    outside = re.sub(r"location \S+ \{.*?\n    \}", "", text, flags=re.DOTALL)
+    assert text.count("proxy_set_header ") == outside.count("proxy_set_header ") >= 6
+    for name in ("Host", "Upgrade", "Connection", "X-Forwarded-For"):
+        assert f"proxy_set_header {name} " in outside
 
 
 def test_every_connection_path_goes_to_the_unbuffered_location():
