@@ -63,6 +63,7 @@ LAYERS = {
     },
     "eager": {"twisted.internet"},
     "demo": {"rtserver.core", "rtserver.node", "msgspec"},
+    "demo_provider": {"rtserver.core", "rtserver.app", "jwt", "cryptography", "msgspec"},
     "server": {
         "rtserver.core", "rtserver.node", "rtserver.cluster", "rtserver.protocols", "rtserver.log",
         "twisted", "zope.interface",

@@ -11,8 +11,8 @@ NOTICES: Mapping[str, str] = {
     "password_set": "Your password is set. You can sign in with it from now on.",
     "address_changed": "Your address is changed.",
     "letter_sent": "We sent the letter again.",
-    "linked": "You can sign in with it from now on.",
-    "unlinked": "It is removed: nobody can sign in with it any more.",
+    "linked": "Added: you can sign in with it from now on.",
+    "unlinked": "Removed: nobody can sign in with it any more.",
     "session_ended": "That device is signed out.",
     "signed_out": "You are signed out.",
     "signed_out_everywhere": "You are signed out on all your devices.",
@@ -53,6 +53,11 @@ _SETTING = Trouble(
     "Please choose another one, and tell the people who run this site.",
     *_BACK,
 )
+_CLOSED = Trouble(
+    "This account may not sign in here",
+    "The people who run this site have not opened it to you. Ask them, or choose another way to sign in.",
+    *_AGAIN,
+)
 _LINK = Trouble(
     "This link is not good any more",
     "It was used already, or it is too old, or part of it is missing. Links in letters work once. Ask for a new letter, or "
@@ -64,6 +69,7 @@ ERRORS: Mapping[str, Trouble] = {
     "authorization_declined": Trouble(
         "You did not go on", "The other site tells us that you pressed cancel. Nothing was changed.", *_BACK
     ),
+    "authorization_code_rejected": _LATE,
     "session_context_missing": _LATE,
     "state_mismatch": _LATE,
     "nonce_mismatch": _LATE,
@@ -76,15 +82,40 @@ ERRORS: Mapping[str, Trouble] = {
     "missing_claim": _PROVIDER,
     "invalid_claim": _PROVIDER,
     "invalid_signature": _PROVIDER,
-    "provider_error": _PROVIDER,
+    "invalid_expiry": _PROVIDER,
+    "response_not_yet_valid": _PROVIDER,
+    "credential_rejected": _PROVIDER,
+    "token_revoked": _PROVIDER,
+    "timeout": _PROVIDER,
+    "tls_error": _PROVIDER,
+    "rate_limited": _PROVIDER,
+    "missing_setting": _SETTING,
     "invalid_setting": _SETTING,
+    "unsupported_feature": _SETTING,
+    "identifier_migration_conflict": _SETTING,
     "backend_missing": Trouble(
         "There is no such way to sign in", "Perhaps the link is an old one. Choose one of those we have.", *_AGAIN
     ),
-    "identity_already_associated": Trouble(
+    "identity_in_use": Trouble(
         "It belongs to another account",
         "With this you sign in to another account here. Sign in to that one and remove it there first.",
         *_PROFILE,
+    ),
+    "user_mismatch": Trouble(
+        "Somebody else is signed in here",
+        "What you follow was begun by another account. Sign out, then begin again.",
+        *_PROFILE,
+    ),
+    "disconnect_disallowed": Trouble(
+        "It is your only way to sign in", "Add another way, or set a password. Then you can remove this one.", *_PROFILE
+    ),
+    "authentication_disallowed": _CLOSED,
+    "membership_required": _CLOSED,
+    "email_verification_rejected": _LINK,
+    "email_in_use": Trouble(
+        "There is an account with this address",
+        "Sign in to it; in your profile you can add other ways to sign in.",
+        *_AGAIN,
     ),
     "bad_link": _LINK,
     "link_used": _LINK,

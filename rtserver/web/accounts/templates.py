@@ -163,6 +163,10 @@ def moment(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%-d %b %Y, %H:%M UTC")
 
 
+def day(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%-d %b %Y")
+
+
 def iso(ms: int) -> str:
     return datetime.fromtimestamp(ms // 1000, UTC).isoformat().replace("+00:00", "Z")
 
@@ -211,4 +215,4 @@ def pieces(text: str) -> list[tuple[bool, str]]:
     return [(n % 2 == 1, part) for n, part in enumerate(_LINK.split(text)) if part]
 
 
-FILTERS = {"moment": moment, "iso": iso, "browser": browser, "pieces": pieces}
+FILTERS = {"moment": moment, "day": day, "iso": iso, "browser": browser, "pieces": pieces}
