@@ -151,7 +151,7 @@ def request_facts(incoming: TwistedIncoming) -> RequestFacts:
         for name, values in request.requestHeaders.getAllRawHeaders()
     }
     address = getattr(request.getClientAddress(), "host", "")
-    return RequestFacts(incoming.id, request.method.decode(), request.path.decode("latin-1"), address or "", headers)
+    return RequestFacts(incoming.id, request.method.decode(), request.path.decode("latin-1"), address, headers)
 
 
 async def bearer(incoming: TwistedIncoming, env: Environment) -> User | None:

@@ -33,6 +33,7 @@ from rtserver.cluster import Cluster
 from rtserver.config import Config, ConfigError, complete, ignored_variables, load
 from rtserver.config.bounds import open_files, worst_case
 from rtserver.core.channels import Channels
+from rtserver.core.forwarded import TrustedProxies
 from rtserver.core.hooks import ChainedHooks, Hooks
 from rtserver.core.host import Environment
 from rtserver.core.intake import ChannelIntake
@@ -319,7 +320,7 @@ def gauges(node: Node, cluster: Cluster, entrance: Entrance, drain: Drain, store
 def site(reactor: Any, config: Config, paths: dict[str, IResource], rest: IResource) -> RtSite:
     limits = config.limits
     sizes = SiteLimits(limits.api_body_size, limits.header_size, limits.handshake_timeout, limits.idle_timeout)
-    return RtSite(Paths(paths, rest), reactor, sizes)
+    return RtSite(Paths(paths, rest), reactor, sizes, TrustedProxies(config.http_server.trusted_proxies))
 
 
 def greet(config: Config, new_secrets: dict[str, str], log: Log) -> None:

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 from twisted.web.server import Site
 
+from rtserver.core.forwarded import TrustedProxies
 from rtserver.web.site import Paths, RtSite, SiteLimits
 
 HERE = IPv4Address("TCP", "127.0.0.1", 8000)
@@ -134,15 +135,24 @@ def head(method: str, path: str, headers: dict[str, str | bytes], version: str =
 class Port:
     """Serves a table of paths, or a whole site, to lines."""
 
+    peer: Any = THERE
+    """Where the next lines come from."""
+
     def __init__(
-        self, clock: Clock, table: dict[str, Any], limits: SiteLimits | None = None, site: Site | None = None
+        self,
+        clock: Clock,
+        table: dict[str, Any],
+        limits: SiteLimits | None = None,
+        site: Site | None = None,
+        proxies: tuple[str, ...] = (),
     ) -> None:
         self.clock = clock
-        self.site = site or RtSite(Paths(table), clock, limits or SiteLimits())
+        self.site = site or RtSite(Paths(table), clock, limits or SiteLimits(), TrustedProxies(proxies))
 
     def connect(self) -> Line:
         line = Line(self.clock)
-        line.protocol = self.site.buildProtocol(THERE)
+        line.peerAddr = self.peer
+        line.protocol = self.site.buildProtocol(self.peer)
         line.protocol.makeConnection(line)
         return line
 

@@ -10,6 +10,7 @@ import txaio
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python import usage
 
+from rtserver.app import App, Connection, Request
 from rtserver.config import load
 from rtserver.core.channels import Channels
 from rtserver.core.intake import ChannelIntake
@@ -20,7 +21,7 @@ from rtserver.services.redis_options import RedisOptions
 from rtserver.tap import Options, build, greet, make_broker
 from tests.fakes import FakeLog
 from tests.line import Port, parse
-from tests.ws_client import upgrade_headers
+from tests.ws_client import WSClient, upgrade_headers
 
 EVERYTHING = """
 listen = ["tcp:8000"]
@@ -58,12 +59,12 @@ class NoDatabase:
 class House:
     """A built and started server on a reactor of memory."""
 
-    def __init__(self, text=EVERYTHING):
+    def __init__(self, text=EVERYTHING, apps=()):
         self.reactor = MemoryReactorClock()
         txaio.config.loop = self.reactor
         self.log = FakeLog()
         self.config = load(text, {}, {"database.outbox": False})
-        self.server = build(self.reactor, self.config, self.log, make_store=lambda reactor, config: NoDatabase())
+        self.server = build(self.reactor, self.config, self.log, apps, lambda reactor, config: NoDatabase())
         self.server.startService()
         self.ports = {port: Port(self.reactor, {}, site=factory) for port, factory, *_ in self.reactor.tcpServers}
 
@@ -149,6 +150,39 @@ def test_the_limits_of_the_file_are_those_of_the_ports():
         line = port.connect()
         house.reactor.advance(2)
         assert line.aborted
+
+
+def who():
+    """An application that says where the client is."""
+    app = App()
+
+    @app.get("/who")
+    async def http(request: Request) -> str:
+        return request.remote
+
+    @app.rpc("who")
+    async def rpc(connection: Connection) -> str:
+        return connection.remote
+
+    return app
+
+
+ASKING = b'{"id":1,"connect":{}}\n{"id":2,"rpc":{"method":"who"}}'
+
+
+@pytest.mark.parametrize(
+    ("proxies", "client"), [('"127.0.0.1"', "198.51.100.1"), ('"10.0.0.0/8"', "127.0.0.1"), ("", "127.0.0.1")]
+)
+def test_every_door_names_the_client_behind_a_trusted_proxy_and_believes_no_other(proxies, client):
+    with House(f"{EVERYTHING}\n[http_server]\ntrusted_proxies = [{proxies}]", [who()]) as house:
+        port, headers = house.ports[8000], {"X-Forwarded-For": "1.1.1.1, 198.51.100.1"}
+        assert port.ask("GET", "/who", headers=headers).json == client
+        assert client in port.ask("POST", "/connection/http_stream", ASKING, headers).text
+        assert client in port.ask("POST", "/connection/sse", ASKING, headers).text
+        socket = WSClient(port.begin("GET", "/connection/websocket", headers=upgrade_headers(**headers)))
+        socket.command(id=1, connect={})
+        socket.command(id=2, rpc={"method": "who"})
+        assert socket.messages()[-1]["rpc"] == {"data": client}
 
 
 def test_the_broker_is_chosen_by_its_name():

@@ -178,9 +178,11 @@ class LimitsOptions:
 
 @dataclass(frozen=True, slots=True)
 class HTTPServerOptions:
-    """``internal``: endpoints that serve API, health, metrics and demonstration; the public ones then no longer do."""
+    """``internal``: endpoints that serve API, health, metrics and demonstration; the public ones then no longer do.
+    ``trusted_proxies``: whose X-Forwarded-For is believed (see ``core.forwarded``)."""
 
     internal: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from twisted.internet.endpoints import serverFromString
 
 from rtserver.config.options import Config, HTTPServerOptions
+from rtserver.core import forwarded
 from rtserver.core.options import ChannelOptions, ChannelRules, ClientOptions, TokenOptions
 from rtserver.services import proxy_options, store_options
 from rtserver.services.jwt_keys import static_keys
@@ -212,6 +213,7 @@ NAMED: dict[str, tuple[Check, ...]] = {
 ITEMS: dict[tuple[type, str], Check] = {
     (Config, "listen"): endpoint,
     (HTTPServerOptions, "internal"): endpoint,
+    (HTTPServerOptions, "trusted_proxies"): accepted(forwarded.check_proxy),
     (RedisOptions, "address"): redis_address,
     (ProxyOptions, "http_headers"): accepted(proxy_options.check_forwarded_header),
     (ProxyOptions, "emulated_headers"): accepted(proxy_options.check_forwarded_header),

@@ -270,7 +270,7 @@ class Outbound(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """What is known of a client before its first command. ``headers`` has lower-case names."""
+    """What is known of a client before its first command. ``headers`` has lower-case names, ``remote`` is its address or ""."""
 
     transport: str
     """"websocket", "sse", "http_stream", "uni_websocket", "uni_sse" or "uni_http_stream"."""

@@ -181,7 +181,7 @@ class StreamResource(Resource):
         return Handshake(
             self._kind.name,
             headers_of(request),
-            str(request.getClientAddress()),
+            getattr(request.getClientAddress(), "host", ""),
             emulation=not self._kind.unidirectional,
         )
 

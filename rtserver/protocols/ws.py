@@ -11,7 +11,7 @@ from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 
 from rtserver.core import errors
 from rtserver.core.errors import BadFrame, DisconnectReason
@@ -48,6 +48,8 @@ class Connection(WebSocketServerProtocol):  # type: ignore[misc]
 
     factory: ConnectionFactory
     writer: EagerWriter | None = None
+    remote = ""
+    """The client's address, "" when it is not known."""
     _finishing: IDelayedCall | None = None
     _leaving: IDelayedCall | None = None
 
@@ -183,7 +185,7 @@ class ClientConnection(Connection):
             self.autoPingInterval = self.factory.options.frame_ping_interval
             self.autoPingTimeout = self.factory.options.frame_ping_timeout
         self._wire = wire(name)
-        self._handshake = Handshake(transport, request.headers, self.peer or "", app_ping=not native_pings)
+        self._handshake = Handshake(transport, request.headers, self.remote, app_ping=not native_pings)
         self._first = (query.get("cf_connect") or [""])[0]
         return chosen if transport == "websocket" else None
 
@@ -264,6 +266,12 @@ class ConnectionFactory(WebSocketServerFactory):  # type: ignore[misc]
             allowNullOrigin=True,
             perMessageCompressionAccept=self._accept_deflate if options.compression else _refuse_compression,
         )
+
+    def buildProtocol(self, addr: IAddress | None) -> Connection:
+        """``addr`` is the client's, which need not be the other end of the transport."""
+        connection: Connection = super().buildProtocol(addr)
+        connection.remote = getattr(addr, "host", "")
+        return connection
 
     def _accept_deflate(self, offers: list[Any]) -> PerMessageDeflateOfferAccept | None:
         """Deflate without context takeover and with a small window: frames can be shared, memory stays bounded.

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request, Site
 
+from rtserver.core.forwarded import NOBODY, TrustedProxies
 from rtserver.eager import PLAIN, write_now
 from rtserver.web.outgoing import Outgoing
 
@@ -23,6 +25,7 @@ class BoundedRequest(Request):
     """Refuses bodies above ``max_body`` bytes with 413, chunked ones too, before they are kept."""
 
     max_body = 1_048_576
+    proxies = NOBODY
     _received = 0
     _refused = False
     _closing: IDelayedCall | None = None
@@ -51,6 +54,18 @@ class BoundedRequest(Request):
         if self._closing is not None and self._closing.active():
             self._closing.cancel()
         super().connectionLost(reason)
+
+    def getClientAddress(self) -> IAddress:
+        """Of the client and not of a trusted proxy before it. The port of a client behind a proxy is not known: 0."""
+        peer: IAddress = super().getClientAddress()
+        if not self.proxies or not isinstance(peer, IPv4Address | IPv6Address | UNIXAddress):
+            return peer
+        host = getattr(peer, "host", "")
+        forwarded = b",".join(self.requestHeaders.getRawHeaders(b"x-forwarded-for", ()))
+        client = self.proxies.client(host, forwarded.decode("latin-1")) if forwarded else host
+        if client == host:
+            return peer
+        return (IPv6Address if ":" in client else IPv4Address)("TCP", client, 0)
 
     def answer(self, body: bytes, head: bytes = b"") -> None:
         """The whole answer, its head as set until now and then ``head``, which is whole lines. ``write`` and ``finish`` would
@@ -186,8 +201,11 @@ class SiteLimits:
 class RtSite(Site):
     """There is no access log: a line per request costs more than the request."""
 
-    def __init__(self, root: IResource, reactor: IReactorTime, limits: SiteLimits) -> None:
-        request_class = type("SizedRequest", (BoundedRequest,), {"max_body": limits.body_size})
+    def __init__(
+        self, root: IResource, reactor: IReactorTime, limits: SiteLimits, proxies: TrustedProxies = NOBODY
+    ) -> None:
+        sized = {"max_body": limits.body_size, "proxies": proxies}
+        request_class = type("SizedRequest", (BoundedRequest,), sized)
         super().__init__(
             root,
             requestFactory=request_class,

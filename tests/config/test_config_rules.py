@@ -75,6 +75,8 @@ BROKEN = [
     ('[engine.redis]\nio_timeout = "0s"', "engine.redis.io_timeout"),
     ("listen = []", "listen"),
     ('listen = ["tcp:80", "tcp:80"]', "listen"),
+    ('[http_server]\ntrusted_proxies = ["10.0.0.1/8"]', "http_server.trusted_proxies[0]"),
+    ('[http_server]\ntrusted_proxies = ["::1", "0.0.0.0/0"]', "http_server.trusted_proxies[1]"),
     ('listen = ["tcp:http"]', "listen[0]"),
     ('listen = ["tcp:65536"]', "listen[0]"),
     ('listen = ["tcp:80:nonsense=1"]', "listen[0]"),

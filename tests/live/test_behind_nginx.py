@@ -58,8 +58,15 @@ class Nginx:
 
     def curl(self, path, *options, body=""):
         """Status of a request; ``body`` is what curl reads from its input."""
-        command = ["curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", *options, self.url(path)]
-        return int(subprocess.run(command, input=body, capture_output=True, text=True, timeout=10).stdout)
+        return int(self._curl(path, "-o", "/dev/null", "-w", "%{http_code}", *options, body=body))
+
+    def read(self, path, *options):
+        """The body of an answer."""
+        return self._curl(path, *options)
+
+    def _curl(self, path, *options, body=""):
+        command = ["curl", "-sk", *options, self.url(path)]
+        return subprocess.run(command, input=body, capture_output=True, text=True, timeout=10).stdout
 
     def stop(self):
         self.process.terminate()
@@ -68,7 +75,12 @@ class Nginx:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    server = RtServer(tmp_path_factory.mktemp("behind"), SETTINGS).start()
+    settings = {
+        **SETTINGS,
+        "apps": [{"module": "tests.live.apps.doorbell:app"}],
+        "http_server": {"trusted_proxies": ["127.0.0.1"]},
+    }
+    server = RtServer(tmp_path_factory.mktemp("behind"), settings).start()
     yield server
     server.stop()
 
@@ -115,3 +127,36 @@ def test_the_api_is_open_to_this_machine_and_the_metrics_to_nobody(nginx):
     assert nginx.curl("/metrics") == 403
     assert nginx.curl("/readyz") == 200
     assert nginx.curl("/api/publish", *key, body="x" * 1_200_000) == 413
+
+
+STRANGER = "127.0.0.2"
+"""Another address of the loopback: a client that is not at the place of the proxy."""
+
+
+@pytest.mark.parametrize("forged", [(), ("-H", "X-Forwarded-For: 198.51.100.1")], ids=["honest", "forged"])
+def test_the_client_s_address_is_the_one_that_nginx_saw(nginx, forged):
+    assert nginx.read("/who", "--interface", STRANGER, *forged) == f'"{STRANGER}"'
+
+
+@pytest.mark.parametrize("sdk", ["js-websocket", "js-sse", "js-http_stream"])
+def test_realtime_functions_know_the_client_s_address_too(sdk, server, nginx, make_client):
+    """The tests run where nginx does, so that the client is a trusted address as well."""
+    scheme = "wss" if "websocket" in sdk else "https"
+    client = make_client(sdk, server, scheme=scheme, base=nginx.base)
+    client.open()
+    assert client.rpc("who", {}) == "127.0.0.1"
+
+
+def test_a_client_that_goes_past_nginx_cannot_say_who_it_is(server, nginx):
+    header = ("-H", "X-Forwarded-For: 198.51.100.1")
+    command = ["curl", "-s", "--interface", STRANGER, *header, server.url("/who")]
+    assert subprocess.run(command, capture_output=True, text=True, timeout=10).stdout == f'"{STRANGER}"'
+
+
+def test_realtime_connections_cannot_say_so_either(server, nginx, certificate):
+    """Over WebSocket through nginx, with a header of the client's own and from another address."""
+    context = ssl.create_default_context(cafile=certificate / "cert.pem")
+    headers = {"X-Forwarded-For": "198.51.100.1"}
+    with RawClient(nginx, ssl=context, additional_headers=headers, source_address=(STRANGER, 0)) as client:
+        client.connect()
+        assert client.call(2, rpc={"method": "who"})["rpc"] == {"data": STRANGER}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.task import Clock
 from twisted.web.resource import Resource
 
@@ -24,6 +25,50 @@ class Echo(Resource):
         self.calls += 1
         rest = b"/".join(request.postpath).decode()
         return f"{self.name}|{rest}|".encode() + request.content.read()
+
+
+class Who(Resource):
+    """Answers with the client's address and port."""
+
+    isLeaf = True
+
+    def render(self, request):
+        address = request.getClientAddress()
+        return f"{getattr(address, 'host', '-')} {getattr(address, 'port', '-')} {type(address).__name__}".encode()
+
+
+def who(peer, proxies, *forwarded):
+    port = Port(Clock(), {"/who": Who()}, proxies=proxies)
+    port.peer = peer
+    line = port.connect()
+    headers = "".join(f"X-Forwarded-For: {each}\r\n" for each in forwarded)
+    line.send(f"GET /who HTTP/1.1\r\nHost: a\r\n{headers}\r\n".encode())
+    return parse(line.take()).text
+
+
+PEER = IPv4Address("TCP", "10.0.0.1", 50_000)
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "answer"),
+    [
+        ((), ["198.51.100.1"], "10.0.0.1 50000 IPv4Address"),
+        (("10.0.0.2",), ["198.51.100.1"], "10.0.0.1 50000 IPv4Address"),
+        (("10.0.0.1",), [], "10.0.0.1 50000 IPv4Address"),
+        (("10.0.0.1",), ["nobody"], "10.0.0.1 50000 IPv4Address"),
+        (("10.0.0.1",), ["1.1.1.1, 198.51.100.1"], "198.51.100.1 0 IPv4Address"),
+        (("10.0.0.0/8",), ["1.1.1.1", "198.51.100.1", "10.0.0.3"], "198.51.100.1 0 IPv4Address"),
+        (("10.0.0.1",), ["2001:db8::7"], "2001:db8::7 0 IPv6Address"),
+    ],
+)
+def test_the_client_behind_a_trusted_proxy_is_the_client_and_nobody_else_is_believed(proxies, forwarded, answer):
+    assert who(PEER, proxies, *forwarded) == answer
+
+
+def test_a_proxy_may_come_through_a_unix_socket():
+    socket = UNIXAddress(None)
+    assert who(socket, ("unix:",), "198.51.100.1") == "198.51.100.1 0 IPv4Address"
+    assert who(socket, ("unix:",)) == who(socket, ("10.0.0.1",), "198.51.100.1") == "- - UNIXAddress"
 
 
 class House:
