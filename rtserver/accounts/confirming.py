@@ -271,8 +271,8 @@ class Confirming:
 
 
 async def _owner(tx: Transaction, proof: Proof) -> Account:
-    """Of RESET and ADDRESS. A password that was changed meanwhile makes all of these letters void: whoever changed it, because a
-    stranger was in, is rid of what the stranger asked for."""
+    """Of RESET and ADDRESS. A password that was changed meanwhile makes these letters void: whoever changed it because a
+    stranger was in is rid of what the stranger asked for."""
     account = await users.find(tx, proof.user_id)
     if account is None or not account.is_active:
         raise account_closed()
