@@ -28,7 +28,8 @@ MAX_SUBJECT = 150
 
 _HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\s]+")
 _LINKED = re.compile(r"[.:/@](?=\S)")
-_SPANS = ((1440, "day"), (60, "hour"), (1, "minute"))
+_SPANS = ((1440, 60, "day", 2), (60, 5, "hour", 2), (1, 0, "minute", 1))
+"""Minutes of each unit, how many may be missing to the next whole one, its name, and from how many on it is used."""
 
 
 class LetterError(RtError):
@@ -58,13 +59,13 @@ def inert(name: str) -> str:
 
 
 def span(minutes: object) -> str:
-    """A length of time as people say it: 15 gives "15 minutes", 1440 "24 hours"."""
+    """A length of time as people say it: 15 gives "15 minutes", 1439 "24 hours", since a moment of it is over already."""
     number = int(str(minutes))
-    for length, word in _SPANS:
-        if number % length == 0 and number >= (2 * length if word == "day" else length):
-            count = number // length
+    for length, slack, word, least in _SPANS:
+        count = (number + slack) // length
+        if count >= least:
             return f"{count} {word}" if count == 1 else f"{count} {word}s"
-    return f"{number} minutes"
+    return "less than a minute"
 
 
 class LetterWriter:

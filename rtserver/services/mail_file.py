@@ -69,12 +69,13 @@ class ConsoleMailer:
 
 
 class Line(NamedTuple):
-    """A letter in a list. ``date`` as written in the letter."""
+    """A letter in a list. ``date`` as written in the letter, ``sent_at`` when its file was made, in ms since 1970."""
 
     id: str
     to: str
     subject: str
     date: str
+    sent_at: int
 
 
 class Content(NamedTuple):
@@ -91,15 +92,16 @@ def recent(directory: Path, limit: int = 50) -> list[Line]:
         files = _files(directory)[: max(0, limit)]
     except FileNotFoundError:
         return []
-    read = (_parsed(path) for path in files)
-    return [_head(path, message) for path, message in zip(files, read, strict=True) if message is not None]
+    return [each.head for path in files if (each := read(directory, path.stem)) is not None]
 
 
 def read(directory: Path, letter_id: str) -> Content | None:
     """One letter, None when it is not there."""
     path = directory / f"{letter_id}.eml"
-    message = _parsed(path) if _ID.fullmatch(letter_id) else None
-    return None if message is None else Content(_head(path, message), _part(message, "plain"), _part(message, "html"))
+    try:
+        return _content(path) if _ID.fullmatch(letter_id) else None
+    except FileNotFoundError:
+        return None
 
 
 def _files(directory: Path) -> list[Path]:
@@ -109,16 +111,16 @@ def _files(directory: Path) -> list[Path]:
     return [directory / name for _, name in sorted(found, reverse=True)]
 
 
-def _parsed(path: Path) -> EmailMessage | None:
-    try:
-        with path.open("rb") as file:
-            return message_from_bytes(file.read(MAX_FILE), policy=default)
-    except FileNotFoundError:
-        return None  # Another process has removed it since.
+def _content(path: Path) -> Content:
+    with path.open("rb") as file:
+        message = message_from_bytes(file.read(MAX_FILE), policy=default)
+        sent_at = os.fstat(file.fileno()).st_mtime_ns // 1_000_000
+    return Content(_head(path, message, sent_at), _part(message, "plain"), _part(message, "html"))
 
 
-def _head(path: Path, message: EmailMessage) -> Line:
-    return Line(path.stem, str(message["To"] or ""), str(message["Subject"] or ""), str(message["Date"] or ""))
+def _head(path: Path, message: EmailMessage, sent_at: int) -> Line:
+    to, subject, date = (str(message[name] or "") for name in ("To", "Subject", "Date"))
+    return Line(path.stem, to, subject, date, sent_at)
 
 
 def _part(message: EmailMessage, subtype: str) -> str:
