@@ -50,6 +50,13 @@ async def load(runs: Runs, token: str, pipeline: str, now: int) -> Partial | Non
     return Partial(*rows[0]) if rows else None
 
 
+async def backend_of(runs: Runs, token: str, now: int) -> str:
+    """The name of the provider, for the page that asks on; "" when nothing waits."""
+    sql = "select backend from rt_auth_partials where token_hash = ? and expires_at > ?"
+    rows = await runs.run(sql, (hashed(token), now))
+    return str(rows[0][0]) if rows else ""
+
+
 async def remove(runs: Runs, token: str) -> bool:
     """Whether it was there. Of all who ask, one hears True."""
     return bool(
