@@ -34,7 +34,6 @@ page              values                                              forms
                   one to be made, needs_sign_in?: bool, here?: path
                   of this page, to come back to
 ``confirmed``     email, action?: where "sign in here" goes           action
-``leaving``       location: the provider's page, provider: its title
 ``new_password``  action, username                                    action: password
 ``profile``       identities: ``records.Identity``..., titles:        /auth/change-address: email, password
                   {provider: title}, sessions: ``records.Session``    /auth/password: current, new
@@ -52,11 +51,6 @@ page              values                                              forms
 "continue" is answered with 303 to where the confirmation leads: signed in to ``next`` (SIGN_UP, PROVIDER), the sign-in page
 with ``notice=password_changed`` (RESET), the profile with ``notice=address_changed`` (ADDRESS); with ``mail`` and a mistake
 at "" while nothing is confirmed.
-
-``leaving`` answers the forms of /auth/login and /auth/link with 200, and goes on by itself. A redirect would not do: with
-``form-action 'self'`` Chromium follows none to another origin after a form (Content Security Policy 3, section 6.4.1.1). And
-pages with forms are sent with ``Referrer-Policy: same-origin``: with ``no-referrer`` browsers send ``Origin: null`` (Fetch,
-section 3.1).
 """
 
 from __future__ import annotations
@@ -74,7 +68,7 @@ from rtserver.core.errors import RtError
 from rtserver.web.accounts.sentences import ERRORS, NOTICES, UNKNOWN
 
 PAGES = (
-    *("sign_in", "sign_up", "forgotten", "address", "mail", "confirm", "confirmed", "leaving", "new_password"),
+    *("sign_in", "sign_up", "forgotten", "address", "mail", "confirm", "confirmed", "new_password"),
     *("profile", "error", "letters", "letter"),
 )
 

@@ -119,7 +119,6 @@ SAMPLES = {
         "plain": {"email": "anna@example.org", "action": f"{CODE}/continue"},
         "done": {"email": "anna@example.org"},
     },
-    "leaving": {"plain": {"location": "https://provider.example/authorize?client_id=1&state=2", "provider": "GitHub"}},
     "new_password": {
         "plain": {"action": CODE, "username": "anna"},
         "wrong": {"action": CODE, "username": "anna", "mistakes": {"password": "Take at least 8 characters."}},
