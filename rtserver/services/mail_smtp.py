@@ -140,6 +140,8 @@ def outcome(error: Exception) -> Undelivered:
         if isinstance(error, kind):
             return MailDelayed(reason, code)
     for cause in _causes(error):
+        if type(cause).__name__.endswith("VerificationError"):  # the name of the host; Twisted exports no class for it
+            return MailDelayed(_CERTIFICATE, code)
         for kind, reason in _CONNECTION:
             if isinstance(cause, kind):
                 return MailDelayed(reason, code)
