@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from twisted.internet.defer import Deferred, gatherResults
+
 from rtserver.accounts import proofs, users
 from rtserver.accounts.confirming import Confirming
 from rtserver.accounts.errors import AccountRefused
@@ -17,12 +19,13 @@ from rtserver.accounts.passwords import Passwords
 from rtserver.accounts.proving import Wanted, ask, guard, use
 from rtserver.accounts.rates import Rates
 from rtserver.accounts.records import Account, NewAccount, Proof, Purpose, Session
-from rtserver.accounts.rows import Runs, hashed
+from rtserver.accounts.rows import Runs
 from rtserver.accounts.sessions import Sessions
 from rtserver.accounts.users import Norms
 from rtserver.core.accounts import parse_address, username_norm
 from rtserver.core.ports import Database, Lease, Row, Transaction, Value
 from rtserver.services.links_signed import LinkSigner
+from tests.store_contract import begin
 
 T = TypeVar("T")
 
@@ -254,16 +257,24 @@ async def refusal_of(work: Awaitable[Any]) -> AccountRefused:
     raise AssertionError("nothing was refused")
 
 
+def outcomes(works: list[Any]) -> Deferred[list[Any]]:
+    """What each of them comes to, or the code of its refusal. All run at once."""
+
+    async def of(work: Any) -> Any:
+        try:
+            return await work
+        except AccountRefused as error:
+            return error.code
+
+    return gatherResults([begin(of(work)) for work in works])
+
+
 def later(house: House, seconds: float) -> None:
     house.unix += seconds
 
 
 def changed(**options: Any) -> AccountsOptions:
     return replace(OPTIONS, **options)
-
-
-def browser_hash(browser: str) -> str:
-    return hashed(browser)
 
 
 Check = Callable[[House], Awaitable[None]]
