@@ -53,6 +53,11 @@ _SETTING = Trouble(
     "Please choose another one, and tell the people who run this site.",
     *_BACK,
 )
+_BUSY = Trouble(
+    "We cannot do this right now",
+    "The server has too much to do, or part of it is away. Try again in a minute.",
+    *_BACK,
+)
 _CLOSED = Trouble(
     "This account may not sign in here",
     "The people who run this site have not opened it to you. Ask them, or choose another way to sign in.",
@@ -120,6 +125,34 @@ ERRORS: Mapping[str, Trouble] = {
     "bad_link": _LINK,
     "link_used": _LINK,
     "link_expired": _LINK,
+    "login_out_of_date": _LATE,
+    "session_missing": Trouble(
+        "Your browser keeps no cookies", "Signing in needs one. Allow cookies of this site, then begin again.", *_BACK
+    ),
+    "unknown_proof": Trouble(
+        "This letter was asked for elsewhere",
+        "Go on in the browser where you asked for it, or begin again here.",
+        *_AGAIN,
+    ),
+    "account_inactive": Trouble(
+        "This account is closed", "Ask the people who run this site, or sign in to another account.", *_AGAIN
+    ),
+    "sign_up_closed": Trouble(
+        "New accounts are not made here",
+        "Ask the people who run this site, or sign in to an account you have.",
+        *_AGAIN,
+    ),
+    "already_signed_in": Trouble(
+        "You are signed in already", "Sign out first if you want to be somebody else.", *_PROFILE
+    ),
+    "last_way_in": Trouble(
+        "It is your only way to sign in", "Add another way, or set a password. Then you can remove this one.", *_PROFILE
+    ),
+    "identity_unknown": Trouble(
+        "It is removed already", "Nobody can sign in to your account with it any more.", *_PROFILE
+    ),
+    "provider_busy": _BUSY,
+    "try_again": _BUSY,
     "csrf": Trouble(
         "This page was open for too long",
         "For your safety, what you sent was not taken. Go back, load the page anew and send it again.",
@@ -131,10 +164,6 @@ ERRORS: Mapping[str, Trouble] = {
     "not_found": Trouble("There is nothing here", "Perhaps the address is wrong, or what was here is gone.", *_AGAIN),
     "sign_in_needed": Trouble("Sign in first", "This page is for people who are signed in.", *_AGAIN),
     "too_many_attempts": Trouble("That was too often", "Wait a few minutes, then try again.", *_AGAIN),
-    "unavailable": Trouble(
-        "We cannot do this right now",
-        "The server has too much to do, or part of it is away. Try again in a minute.",
-        *_BACK,
-    ),
+    "unavailable": _BUSY,
 }
 """Codes of ours and of social-auth-core."""
