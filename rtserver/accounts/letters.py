@@ -69,7 +69,8 @@ def span(minutes: object) -> str:
 
 
 class LetterWriter:
-    """Writes letters of ``ports.LETTERS``. ``own_templates`` is ``accounts.templates``, "" for none."""
+    """Writes letters of ``ports.LETTERS``. ``own_templates`` is ``accounts.templates``, "" for none. Raises ``LetterError`` when
+    it is made with a template that cannot be used."""
 
     def __init__(self, site: str, own_templates: str = "") -> None:
         own = [jinja2.FileSystemLoader(Path(own_templates) / FOLDER)] if own_templates else []
@@ -83,9 +84,10 @@ class LetterWriter:
             auto_reload=False,
         )
         self._templates.filters["span"] = span
+        self._check()
 
-    def check(self) -> None:
-        """Write one letter of every kind. Raises ``LetterError`` for the first template that cannot be used."""
+    def _check(self) -> None:
+        """Write one letter of every kind: a template that cannot be used is told at the start, not to a person."""
         sample = dict(link="https://example.org/", digits="123456", minutes=60, provider="P", handle="h", username="u")
         for kind in LETTERS:
             self.write(kind, "somebody@example.org", sample)
@@ -128,3 +130,5 @@ class LetterWriter:
             raise LetterError(f"{where} cannot be read ({error.message}): correct it") from error
         except jinja2.UndefinedError as error:
             raise LetterError(f"the template {name}: {error.message}: use only {', '.join(VALUES)} and site") from error
+        except Exception as error:  # Whatever a template can do wrong; its text may hold values.
+            raise LetterError(f"the template {name} failed ({type(error).__name__}): correct it") from None

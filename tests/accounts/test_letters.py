@@ -197,16 +197,16 @@ def test_html_of_ones_own_is_escaped_too(tmp_path: Path) -> None:
         ("Subject: x\n\n", "a text below it"),
         ("Subject: x\n\n{% if %}", r"line 3 of the template reset.txt cannot be read"),
         ("Subject: x\n\n{{ usrname }}", "'usrname' is undefined: use only link"),
+        ("Subject: x\n\n{{ link + 1 }}", r"reset.txt failed \(TypeError\): correct it"),
         ("Subject: x\n\n{% include 'foot.txt' %}", "foot.txt of letters is missing"),
     ],
-    ids=["no subject", "empty subject", "no text", "syntax", "unknown name", "missing part"],
+    ids=["no subject", "empty subject", "no text", "syntax", "unknown name", "failure", "missing part"],
 )
 def test_a_template_that_cannot_be_used_is_told_at_the_start(tmp_path: Path, content: str, sentence: str) -> None:
     with pytest.raises(LetterError, match=sentence):
-        own(tmp_path, reset_dot_txt=content).check()
+        own(tmp_path, reset_dot_txt=content)
 
 
-def test_ours_can_be_used_and_there_are_no_others(writer: LetterWriter) -> None:
-    writer.check()
+def test_every_kind_has_two_templates_and_there_are_no_others() -> None:
     kinds = {f"{kind}.{end}" for kind in LETTERS for end in ("txt", "html")}
     assert {path.name for path in TEMPLATES.iterdir()} == kinds | {"letter_layout.html", "letter_parts.html"}
