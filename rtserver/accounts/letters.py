@@ -69,8 +69,8 @@ def span(minutes: object) -> str:
 
 
 class LetterWriter:
-    """Writes letters of ``ports.LETTERS``. ``own_templates`` is ``accounts.templates``, "" for none. Raises ``LetterError`` when
-    it is made with a template that cannot be used."""
+    """Writes letters of ``ports.LETTERS``. ``own_templates`` is ``accounts.templates``, "" for none. Raises ``LetterError``
+    when it is made with a template that cannot be used."""
 
     def __init__(self, site: str, own_templates: str = "") -> None:
         own = [jinja2.FileSystemLoader(Path(own_templates) / FOLDER)] if own_templates else []

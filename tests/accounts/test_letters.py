@@ -184,9 +184,9 @@ def test_a_layout_of_ones_own_is_used_by_our_letters(tmp_path: Path) -> None:
 
 
 def test_html_of_ones_own_is_escaped_too(tmp_path: Path) -> None:
-    writer = own(tmp_path, reset_dot_html="<p>{{ username }}</p>", reset_dot_txt="Subject: x\n\n{{ username }}")
+    writer = own(tmp_path, reset_dot_html="<p>{{ username }}</p>", reset_dot_txt="Subject: x\n\nTo {{ username }}")
     letter = writer.write("reset", "noe@example.org", {**VALUES, "username": "<b>&"})
-    assert (letter.html, letter.text) == ("<p>&lt;b&gt;&amp;</p>", "<b>&\n")
+    assert (letter.html, letter.text) == ("<p>&lt;b&gt;&amp;</p>", "To <b>&\n")
 
 
 @pytest.mark.parametrize(
