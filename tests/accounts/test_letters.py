@@ -50,7 +50,7 @@ class Page(HTMLParser):
         self.seen += data
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def writer() -> LetterWriter:
     return LetterWriter("Lamp & Post")
 
