@@ -117,7 +117,7 @@ def backend_class(path: str, at: str) -> type[BaseAuth[Any]]:
     except (ImportError, AttributeError, ValueError):
         raise ProviderMistake(
             at,
-            f"there is no {path!r}: write the import path of a class, as in"
+            f"{path!r} cannot be imported: write the import path of a class, as in"
             " social_core.backends.open_id_connect.OpenIdConnectAuth",
         ) from None
     if not (isinstance(found, type) and issubclass(found, BaseAuth)):
@@ -151,6 +151,8 @@ def load_steps(options: AccountsOptions) -> None:
 def member(path: str) -> Any:
     """What an import path leads to. Raises ImportError, AttributeError or ValueError."""
     module, _, name = path.rpartition(".")
+    if module.startswith("."):
+        raise ValueError("a path begins with the name of a package")
     return getattr(import_module(module), name)
 
 

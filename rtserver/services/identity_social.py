@@ -57,8 +57,11 @@ AT_ONCE = 4
 WAITING = 12
 """Sign-ins with one provider that may wait for their turn."""
 
-REPLAYED = frozenset({"partial_token", "verification_code", "partial_pipeline_confirm", "email", "next"})
+OURS = frozenset({"partial_token", "verification_code", "partial_pipeline_confirm", "email", "next"})
 """What only this server says to the library. In an address that a stranger has made it counts for nothing."""
+
+LONGEST_VALUE = 8192
+"""Characters of a value that a provider sends with the browser."""
 
 PARTIAL_MARGIN = 3600
 """Seconds that a waiting sign-in is kept longer than its letter is good."""
@@ -127,7 +130,7 @@ class SocialLogin:
 
     async def complete(self, name: str, visit: Visit) -> Outcome:
         provider = self._provider(name)
-        values = {key: value for key, value in visit.values.items() if key not in REPLAYED}
+        values = {key: value for key, value in visit.values.items() if key not in OURS and _is_sane(value)}
         told_by_provider = Visit(visit.asker, visit.account, values, visit.target)
         task = Task(provider, told_by_provider, self._items(visit), _complete)
         answer, strategy = await self._turns[name].run(lambda: self._run(task))
@@ -244,6 +247,11 @@ def _outcome(answer: Answer, strategy: IdentityStrategy) -> Outcome:
     if account is None or answer.url.startswith(ERROR_URL):
         raise out_of_date()
     return SignedIn(account, strategy.target, is_link=True)
+
+
+def _is_sane(value: str) -> bool:
+    """Codes and states are printable ASCII (RFC 6749 appendix A); nothing else that a provider sends is stored as it is."""
+    return len(value) <= LONGEST_VALUE and value.isprintable()
 
 
 def out_of_date() -> AccountRefused:

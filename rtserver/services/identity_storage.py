@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, cast
 
+from social_core.exceptions import AuthResponseError
 from social_core.storage import (
     AssociationMixin,
     BaseStorage,
@@ -187,6 +188,8 @@ class StoredIdentity(UserMixin):
 
     @classmethod
     def get_social_auth(cls, provider: str, uid: str, id_key: str | None = None) -> StoredIdentity | None:
+        if not str(uid).isprintable():
+            raise AuthResponseError(None, code="invalid_claim", claim=id_key, stage="pipeline")
         row = wait(identities.find(cls.shelf.database, provider, id_key, str(uid)))
         return None if row is None else cls.of_row(row)
 
