@@ -11,10 +11,11 @@ import time
 import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from contextvars import copy_context
+from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autobahn.websocket.utf8validator import Utf8Validator
 from msgspec import Raw
@@ -23,10 +24,11 @@ from twisted.python import usage
 from twisted.web.resource import IResource
 
 from rtserver import __version__
+from rtserver.accounts.tokens import with_own_namespace
 from rtserver.app.application import App
 from rtserver.app.calling import go_on
 from rtserver.app.endpoint import Endpoint
-from rtserver.app.given import Publisher
+from rtserver.app.given import Publisher, User
 from rtserver.app.parameters import Given
 from rtserver.apps import Applications, NoSuchApp, load_app
 from rtserver.cluster import Cluster
@@ -37,8 +39,8 @@ from rtserver.core.forwarded import TrustedProxies
 from rtserver.core.hooks import ChainedHooks, Hooks
 from rtserver.core.host import Environment
 from rtserver.core.intake import ChannelIntake
-from rtserver.core.options import TokenOptions
-from rtserver.core.ports import Broker, Database
+from rtserver.core.options import ChannelRules, TokenOptions
+from rtserver.core.ports import Broker, Database, TokenVerifier
 from rtserver.demo import DemoFeed
 from rtserver.log import ServerLog
 from rtserver.node import Log, Node, Turn
@@ -61,6 +63,9 @@ from rtserver.web.endpoints import EndpointsResource, Giver, Surroundings
 from rtserver.web.ops import Live, Metrics, NodeCollector, Ready, Services
 from rtserver.web.pages import demo_pages
 from rtserver.web.site import Paths, RtSite, SiteLimits
+
+if TYPE_CHECKING:
+    from rtserver.tap_accounts import Accounts
 
 
 class Options(usage.Options):
@@ -132,31 +137,51 @@ def build(
     node_id = str(uuid.uuid4())
     applications = Applications(apps, reactor)
     proxies = ProxyHooks(config.proxy, backend_client(reactor), reactor)
-    env = environment(reactor, config, node_id, log, ChainedHooks(applications.hooks, proxies))
+    store = make_store(reactor, config)
+    accounts = make_accounts(reactor, config, store)
+    hooks = ChainedHooks(applications.hooks, proxies)
+    env = environment(reactor, config, node_id, log, hooks, accounts)
     broker = make_broker(reactor, config, node_id, ChannelIntake(env.channels))
     node = Node(broker, env, turn(reactor), log, config.engine.probe)
     cluster = Cluster(node, config.node.name or f"{socket.gethostname()}_{os.getpid()}")
     drain = Drain(config.websocket.write_timeout, reactor.seconds)
     entrance = Entrance(config.client, reactor.seconds, lambda: node.unready)
     paths = connection_paths(reactor, config, node, cluster, drain, entrance)
-    store = make_store(reactor, config)
-    outbox = make_outbox(reactor, config, store, NodePublisher(node, cluster))
+    publisher = NodePublisher(node, cluster)
+    outbox = make_outbox(reactor, config, store, publisher)
     applications.attach(node, cluster, store)
+    if accounts is not None:
+        accounts.attach(publisher, log, entrance.allows)
     measured = NodeCollector(node, gauges(node, cluster, entrance, drain, store), Services(proxies.backends, outbox))
     inner = operator_paths(config, node, store, measured)
-    own, around = server_endpoints(reactor, config, node, cluster, entrance, applications)
+    for_people = accounts.endpoints() if accounts is not None else []
+    for_backends, around = server_endpoints(reactor, config, (node, cluster), entrance, applications, accounts)
     pages = partial(documentation, config, apps)
-    sites = ports(reactor, config, (paths, inner, pages), (applications.endpoints, own, around))
+    endpoints = Endpoints(for_people, for_backends, partial(applications.endpoints, around=around))
+    sites = ports(reactor, config, (paths, inner, pages), endpoints)
     server = Server(reactor, node, cluster, drain, sites)
     server.shutdown_timeout = config.shutdown.timeout
     server.connections = lambda: entrance.open
     server.json_log = config.log.format == "json"
     server.also_start += [store.start, applications.threads.start, *([outbox.start] if outbox else [])]
     server.also_stop += [*([outbox.stop] if outbox else []), applications.stop, store.stop]
+    if accounts is not None:
+        server.also_start.append(accounts.start)
+        server.also_stop.insert(0, accounts.stop)
+        server.rounds.append((accounts.sweep_interval, accounts.sweep))
     if config.demo.enabled:
         feed = DemoFeed(node)
         server.rounds.append((feed.interval, feed.publish))
     return server
+
+
+def make_accounts(reactor: Any, config: Config, store: Database) -> Accounts | None:
+    """The libraries of accounts take memory and time to load: only when they are of use."""
+    if not config.accounts.enabled:
+        return None
+    from rtserver.tap_accounts import Accounts
+
+    return Accounts(reactor, config, store)
 
 
 def make_broker(reactor: Any, config: Config, node_id: str, intake: ChannelIntake) -> Broker:
@@ -178,7 +203,9 @@ def make_outbox(reactor: Any, config: Config, store: Database, publisher: Publis
     return Outbox(store, publish, reactor) if config.database.outbox else None
 
 
-def environment(reactor: Any, config: Config, node_id: str, log: Log, hooks: Hooks) -> Environment:
+def environment(
+    reactor: Any, config: Config, node_id: str, log: Log, hooks: Hooks, accounts: Accounts | None = None
+) -> Environment:
     def spawn(work: Coroutine[Any, Any, None]) -> None:
         """Most commands are done at their first step: only the others need something that waits."""
         context = copy_context()
@@ -192,15 +219,20 @@ def environment(reactor: Any, config: Config, node_id: str, log: Log, hooks: Hoo
         rest = Deferred.fromCoroutine(go_on(work, waited, context))
         rest.addErrback(lambda failure: log("error", "unexpected failure", failure.value))
 
-    tokens = verifier(reactor, config.token)
+    tokens: TokenVerifier = verifier(reactor, config.token)
     separate = config.subscription_token
+    subscription_tokens = tokens if separate is None else verifier(reactor, separate)
+    rules: ChannelRules = config.channel
+    if accounts is not None:
+        hooks, rules = accounts.hooks(hooks), with_own_namespace(rules)
+        tokens, subscription_tokens = accounts.verifier(tokens), accounts.verifier(subscription_tokens)
     return Environment(
         node_id=node_id,
         version=__version__,
         client=config.client,
-        channels=Channels(config.channel),
+        channels=Channels(rules),
         tokens=tokens,
-        subscription_tokens=tokens if separate is None else verifier(reactor, separate),
+        subscription_tokens=subscription_tokens,
         clock=reactor.seconds,
         unix=time.time,
         chance=random.random,
@@ -249,33 +281,51 @@ def websocket_options(config: Config, section: Any) -> WebSocketOptions:
 
 
 def server_endpoints(
-    reactor: Any, config: Config, node: Node, cluster: Cluster, entrance: Entrance, applications: Applications
+    reactor: Any,
+    config: Config,
+    realtime: tuple[Node, Cluster],
+    entrance: Entrance,
+    applications: Applications,
+    accounts: Accounts | None,
 ) -> tuple[list[Endpoint], Surroundings]:
-    """The server's own typed endpoints, and what they and the applications' ones share."""
+    """The server's own typed endpoints for backends, and what all endpoints share."""
+    node, cluster = realtime
     access = ApiAccess(config.http_api.key, config.http_api.insecure, config.http_api.error_mode)
     givers: dict[type[Given], Giver] = {
         **applications.givers(node.env),
         ApiKey: access.admit,
         Text: lambda incoming: Text(incoming.body),
     }
+    if accounts is not None:
+        givers |= accounts.givers(givers[User])
     around = Surroundings(reactor, node.log, applications.threads.run, entrance.allows, givers)
     return api_endpoints(Calls(Api(node, cluster), access, node.log)), around
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """The server's own endpoints, for ``people`` and for ``backends`` with the API key. ``served`` makes what answers a
+    list of them and those of the applications."""
+
+    people: list[Endpoint]
+    backends: list[Endpoint]
+    served: Callable[[list[Endpoint]], EndpointsResource]
 
 
 def ports(
     reactor: Any,
     config: Config,
     paths: tuple[dict[str, IResource], dict[str, IResource], Callable[[Sequence[Endpoint]], dict[str, IResource]]],
-    endpoints: tuple[Callable[..., EndpointsResource], list[Endpoint], Surroundings],
+    endpoints: Endpoints,
 ) -> list[tuple[str, RtSite]]:
     """What is served where: with internal addresses, the operator's paths and the API are served there and not in public."""
     public, inner, pages = paths
-    make, own, around = endpoints
+    people, everybody = endpoints.people, [*endpoints.people, *endpoints.backends]
     if not config.http_server.internal:
-        everything = site(reactor, config, {**pages(own), **public, **inner}, make(own, around))
+        everything = site(reactor, config, {**pages(everybody), **public, **inner}, endpoints.served(everybody))
         return [(address, everything) for address in config.listen]
-    outside = site(reactor, config, {**pages(()), **public}, make((), around))
-    inside = site(reactor, config, {**pages(own), **inner}, make(own, around))
+    outside = site(reactor, config, {**pages(people), **public}, endpoints.served(people))
+    inside = site(reactor, config, {**pages(everybody), **inner}, endpoints.served(everybody))
     return [
         *((address, outside) for address in config.listen),
         *((address, inside) for address in config.http_server.internal),

@@ -44,8 +44,8 @@ class ProviderOptions:
 class AccountsOptions:
     """``base_url`` is the address of the server as browsers see it, without a path; links in letters and the return address
     of providers are made from it. ``secret_key`` signs the links; ``old_secret_keys`` are still accepted. ``proof_ttl`` is how
-    long a letter is good. ``token_ttl`` is the life of connection and subscription tokens. ``session_ttl`` is how long a session lives
-    unused, ``session_max`` at most. ``allowed_targets`` are origins where a sign-in may lead beside our own.
+    long a letter is good. ``token_ttl`` is the life of connection and subscription tokens. ``session_ttl`` is how long a
+    session lives unused, ``session_max`` at most. ``allowed_targets`` are origins where a sign-in may lead beside our own.
     ``subscription_channels`` are patterns of channels for which a signed-in person gets subscription tokens; ``{user}``
     stands for the id of the person. ``templates`` is a folder whose pages and letters replace ours, by file name."""
 

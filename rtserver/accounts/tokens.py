@@ -10,12 +10,13 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from rtserver.accounts.errors import AccountRefused
 from rtserver.accounts.options import AccountsOptions
 from rtserver.accounts.records import Account, Proof, Session
-from rtserver.core.options import TokenOptions
+from rtserver.core.options import ChannelOptions, ChannelRules, TokenOptions
 from rtserver.core.ports import ConnectionClaims, SubscriptionClaims, TokenVerifier
 
 KEY_ID = "rt-accounts"
@@ -39,6 +40,11 @@ def token_options(options: AccountsOptions) -> TokenOptions:
     """How our tokens are verified. The first of the old keys is still good."""
     previous = signing_key(options.old_secret_keys[0]) if options.old_secret_keys else ""
     return TokenOptions(hmac_secret_key=signing_key(options.secret_key), hmac_previous_secret_key=previous)
+
+
+def with_own_namespace(rules: ChannelRules) -> ChannelRules:
+    """The rules of channels, with the namespace in which windows wait for an answer to a letter."""
+    return replace(rules, namespaces={**rules.namespaces, NAMESPACE: ChannelOptions()})
 
 
 class OwnTokensFirst:
