@@ -2,6 +2,7 @@
 
 PaymentRefused     a person asked for what cannot be; the sentence is for this person
 GatewayAway        nothing can be learned from the gateway now
+GatewayBusy        too many calls wait for the gateway already: this one was never begun
 GatewayRefused     the gateway said no
 """
 
@@ -26,6 +27,10 @@ class PaymentRefused(RtError):
 
 class GatewayAway(RtError):
     """The sentence says why, without secrets."""
+
+
+class GatewayBusy(GatewayAway):
+    """Nothing was sent."""
 
 
 class GatewayRefused(RtError):

@@ -21,8 +21,8 @@ from rtserver.payments.records import (
 class Gateway(Protocol):
     """A payment gateway. Calls that move money return an ``Outcome`` whatever happens, and come to their end even when nobody
     waits any more: a caller that is cancelled never cancels the call. The others raise ``GatewayAway`` when nothing can be
-    learned now, ``GatewayRefused`` with a sentence when it says no. All raise ``app.calling.TooBusy`` instead of queueing
-    without end."""
+    learned now, ``GatewayRefused`` with a sentence when it says no. All raise ``errors.GatewayBusy`` instead of queueing
+    without end: nothing was sent then."""
 
     async def client_token(self, customer_id: str, merchant_account: str) -> str: ...
 

@@ -68,20 +68,34 @@ class SaleItem:
 
 @dataclass(frozen=True, slots=True)
 class Order:
+    """``captured`` was submitted for settlement, ``refunded`` was given back of it."""
+
     id: str
     user_id: str
     item_id: str
     price: Money
     state: OrderState
+    captured: Money
     refunded: Money
     created_at: int
     changed_at: int
 
 
 @dataclass(frozen=True, slots=True)
+class FieldError:
+    """One mistake that the gateway found, however deep: ``attribute`` as in "credit_card.number"."""
+
+    attribute: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
-    """``id`` is the order id that the gateway sees, by which it can be searched for. ``target``: the transaction that a void,
-    a refund or a settlement is about. ``checks`` counts how often its outcome was looked for."""
+    """``id`` is the order id that the gateway sees, by which it can be searched for; ``order_id`` "" for what is about a
+    subscription. ``target``: the transaction (or subscription) that it is about; ``is_part``: a settlement after which more may
+    follow. ``checks`` counts how often its outcome was looked for, ``empties`` the searches that found nothing. ``answered_at``
+    and ``next_check_at`` are 0 for never."""
 
     id: str
     order_id: str
@@ -97,15 +111,10 @@ class Attempt:
     answered_at: int
     checks: int
     next_check_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class FieldError:
-    """One mistake that the gateway found, however deep: ``attribute`` as in "credit_card.number"."""
-
-    attribute: str
-    code: str
-    message: str
+    is_part: bool = False
+    empties: int = 0
+    is_soft: bool = False
+    errors: tuple[FieldError, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,8 @@ create table rt_pay_orders (
     amount integer not null,
     currency text not null,
     state text not null,
+    -- Submitted for settlement, and given back of it.
+    captured integer not null default 0,
     refunded integer not null default 0,
     -- A name that the payer's program gave to it, so that a repeated request finds it.
     request_key text,
@@ -53,25 +55,37 @@ create index rt_pay_orders_user on rt_pay_orders (user_id, created_at);
 
 create table rt_pay_attempts (
     id text primary key,
-    order_id text not null references rt_pay_orders (id),
+    -- Null for what is about a subscription.
+    order_id text references rt_pay_orders (id),
     op text not null,
     api_request_key text not null unique,
-    -- A digest of what was asked, keyed, so that nothing of it can be found out.
-    body_sha256 text not null,
+    -- Keyed digests, so that nothing can be found out from them: the name that the payer's program gave to its request (or the
+    -- nonce), by which a repeated request finds it, and what was asked.
+    request_key text unique,
+    body_sha256 text not null default '',
     amount integer not null,
-    -- The transaction that a void, refund or settlement is about.
+    currency text not null,
+    -- The transaction (or subscription) that this is about.
     target text not null default '',
+    -- A settlement that leaves the rest held.
+    is_part integer not null default 0,
     state text not null,
     gateway_id text not null default '',
     code text not null default '',
     sentence text not null default '',
+    is_soft integer not null default 0,
+    errors text not null default '[]',
     sent_at integer not null,
     answered_at integer,
+    -- How often its outcome was looked for, and how many searches that count found nothing.
     checks integer not null default 0,
+    empties integer not null default 0,
+    -- Null once the outcome is known.
     next_check_at integer
 ) strict;
 create unique index rt_pay_attempts_open on rt_pay_attempts (order_id)
     where op = 'sale' and state in ('sending', 'unknown', 'approved');
+create index rt_pay_attempts_order on rt_pay_attempts (order_id);
 create index rt_pay_attempts_check on rt_pay_attempts (next_check_at);
 
 create table rt_pay_transactions (
@@ -122,7 +136,7 @@ create table rt_pay_webhooks (
     happened_at integer not null,
     subject text not null,
     subject_id text not null,
-    state text not null,
+    state text not null default 'new',
     tries integer not null default 0,
     next_at integer not null,
     received_at integer not null
@@ -131,14 +145,16 @@ create index rt_pay_webhooks_next on rt_pay_webhooks (state, next_at);
 
 -- What applications are told, at least once, and what pages are told.
 create table rt_pay_events (
-    id text primary key,
+    number integer primary key autoincrement,
+    id text not null unique,
     kind text not null,
     user_id text not null,
     order_id text not null default '',
     record text not null,
-    state text not null,
+    state text not null default 'new',
     tries integer not null default 0,
     next_at integer not null,
     created_at integer not null
 ) strict;
 create index rt_pay_events_next on rt_pay_events (state, next_at);
+create index rt_pay_events_order on rt_pay_events (order_id);

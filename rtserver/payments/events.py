@@ -1,0 +1,206 @@
+"""News of payments: rows of ``rt_pay_events``, put in the transaction of the change that they tell of.
+
+Pages get them on the channels of the payer and of the staff, applications by the functions that they registered: at least once,
+in their order for each order, again after a failure until they succeed or ``TRIES`` is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.logger import Logger
+
+from rtserver.core.errors import RtError
+from rtserver.core.ports import Row, Transaction
+from rtserver.payments.parts import Parts
+from rtserver.payments.rows import as_json, of_json, places
+
+_log = Logger()
+
+TABLE = "rt_pay_events"
+
+TRIES = 20
+FIRST_PAUSE = 5_000
+LONGEST_PAUSE = 12 * 3_600_000
+"""Milliseconds; the pauses double. Twenty tries take four days."""
+BATCH = 50
+"""Events that are handed on at a time."""
+INTERVAL = 1.0
+"""Seconds between two looks at the table."""
+TIME_LIMIT = 60.0
+"""Seconds that an application's function may take."""
+STAY = 90 * 86_400_000
+"""Milliseconds that an event stays after it was made."""
+SWEEP_INTERVAL = 3600.0
+
+_PUT = (
+    "insert into rt_pay_events (id, kind, user_id, order_id, record, next_at, created_at) values (?, ?, ?, ?, ?, ?, ?)"
+)
+# An event waits for the ones before it of the same order.
+_DUE = f"""
+    select number, id, kind, user_id, order_id, record, created_at, tries from rt_pay_events as event
+    where state = 'new' and next_at <= ? and (order_id = '' or not exists (
+        select 1 from rt_pay_events as earlier
+        where earlier.order_id = event.order_id and earlier.state = 'new' and earlier.number < event.number
+    )) order by number limit {BATCH}
+"""
+_DONE = "update rt_pay_events set state = 'done', tries = tries + 1 where number = ?"
+_AGAIN = "update rt_pay_events set state = ?, tries = tries + 1, next_at = ? where number = ?"
+_SWEEP = """
+    delete from rt_pay_events where number in (
+        select number from rt_pay_events where state <> 'new' and created_at < ? order by number limit 1000
+    )
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentEvent:
+    """``kind`` is "payment.<state of the order>", "subscription.<status>" or "dispute.<status>". ``record`` is what pages and
+    applications see: order, item, amount, currency, state, code, message, captured, refunded, transaction. ``created_at`` in
+    milliseconds since 1970. The same event may come twice, with the same ``id``."""
+
+    id: str
+    kind: str
+    user_id: str
+    order_id: str
+    record: dict[str, Any]
+    created_at: int
+
+
+OnPayment = Callable[[PaymentEvent], Awaitable[None]]
+"""A function of an application. An exception means: again later."""
+
+
+async def put(parts: Parts, transaction: Transaction, about: tuple[str, str, str], record: dict[str, Any]) -> None:
+    """``about`` is kind, id of the payer, and id of the order ("" for none)."""
+    kind, user_id, order_id = about
+    now = parts.now
+    event_id = parts.new_id()
+    await transaction.run(_PUT, (event_id, kind, user_id, order_id, as_json(record), now, now))
+    news = {"kind": kind, "id": event_id, "at": now, "record": record}
+    if user_id and parts.options.channel:
+        await parts.publish(transaction, parts.options.channel.replace("{user}", user_id), as_json(news))
+    if parts.options.staff_channel:
+        await parts.publish(transaction, parts.options.staff_channel, as_json({**news, "user": user_id}))
+
+
+class EventDelivery:
+    """Hands events to ``functions`` while this node holds the lease, from ``start`` to ``stop``."""
+
+    def __init__(self, parts: Parts, functions: Sequence[OnPayment]) -> None:
+        self._parts = parts
+        self._functions = tuple(functions)
+        self._lease = parts.database.lease(TABLE, self._gained, self._lost, self.wake)
+        self._held = False
+        self._working: Deferred[None] | None = None
+        self._resting: Deferred[None] | None = None
+        self._called = False
+        """Whether somebody called while a round was under way."""
+        self._swept_at = float("-inf")
+        self._trouble = ""
+
+    async def start(self) -> None:
+        self._lease.start()
+
+    async def stop(self) -> None:
+        """What is being handed on comes to its end; the rest waits for the next start."""
+        await self._lease.stop()
+        if self._working is not None:
+            await self._working
+
+    def wake(self) -> None:
+        """There may be events."""
+        self._called = True
+        self._rise()
+
+    def _gained(self) -> None:
+        self._held = True
+        if self._working is None:
+            self._working = Deferred.fromCoroutine(self._work())
+            self._working.addErrback(lambda failure: _log.failure("handing on of payments ended", failure))
+            self._working.addBoth(self._ended)
+
+    def _lost(self) -> None:
+        self._held = False
+        self._rise()
+
+    def _ended(self, _: None) -> None:
+        self._working = None
+        if self._held:
+            self._gained()
+
+    async def _work(self) -> None:
+        while self._held:
+            self._called = False
+            found = False
+            try:
+                found = await self._round()
+                self._trouble = ""
+            except Exception as error:
+                self._tell(error)
+                self._called = False
+            if not found and not self._called:
+                await self._rest()
+
+    def _tell(self, error: Exception) -> None:
+        """Once for each trouble, until a round gets through."""
+        if not isinstance(error, RtError):
+            _log.failure("a round of handing on payments failed")
+        elif self._trouble != str(error):
+            self._trouble = str(error)
+            _log.warn("news of payments have to wait: {why}", why=str(error))
+
+    async def _rest(self) -> None:
+        if not self._held:
+            return
+        self._resting = Deferred()
+        timer = self._parts.reactor.callLater(INTERVAL, self._rise)
+        await self._resting
+        if timer.active():
+            timer.cancel()
+
+    def _rise(self) -> None:
+        resting, self._resting = self._resting, None
+        if resting is not None:
+            resting.callback(None)
+
+    async def _round(self) -> bool:
+        """Whether there were any."""
+        parts = self._parts
+        await self._sweep()
+        rows = await parts.database.run(_DUE, (parts.now,))
+        await gatherResults([Deferred.fromCoroutine(self._hand_on(row)) for row in rows], consumeErrors=True)
+        return bool(rows)
+
+    async def _hand_on(self, row: Row) -> None:
+        number, event_id, kind, user_id, order_id, record, created_at, tries = row
+        event = PaymentEvent(event_id, kind, user_id, order_id, of_json(record), created_at)
+        try:
+            for function in self._functions:
+                await Deferred.fromCoroutine(_called(function, event)).addTimeout(TIME_LIMIT, self._parts.reactor)
+        except Exception:
+            await self._put_off(event, number, tries + 1)
+        else:
+            await self._parts.database.run(_DONE, (number,))
+
+    async def _put_off(self, event: PaymentEvent, number: int, tries: int) -> None:
+        _log.failure("an application's function for {kind} failed (try {n})", kind=event.kind, n=tries)
+        is_over = tries >= TRIES
+        if is_over:
+            _log.error("event {id} of order {order} is given up", id=event.id, order=event.order_id)
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (tries - 1))
+        values = ("failed" if is_over else "new", self._parts.now + pause, number)
+        await self._parts.database.run(_AGAIN, values)
+
+    async def _sweep(self) -> None:
+        seconds = self._parts.reactor.seconds()
+        if seconds - self._swept_at >= SWEEP_INTERVAL:
+            self._swept_at = seconds
+            await self._parts.database.run(_SWEEP, (self._parts.now - STAY,))
+
+
+async def _called(function: OnPayment, event: PaymentEvent) -> None:
+    await function(event)
