@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from rtserver.accounts import proofs, users
 from rtserver.accounts.errors import AccountRefused, NeedsSignIn, RateLimited
+from rtserver.accounts.lasting import to_its_end
 from rtserver.accounts.opening import address_taken, is_address_taken, open_account
 from rtserver.accounts.parts import Asker, Parts
 from rtserver.accounts.passwords import checked_password, password_mark
@@ -94,7 +95,8 @@ class Confirming:
     async def confirm(self, signed: str, asker: Asker, password: str = "") -> Confirmed:
         """Use the proof up, once, and do what it is for. Raises ``AccountRefused`` (``bad_link``, ``link_used``,
         ``link_expired``, ``address_taken``, ``bad_password``) or ``NeedsSignIn``; the proof is then as good as before."""
-        return await self._confirm(await self._of_link(signed), asker, password)
+        proof = await self._of_link(signed)
+        return await to_its_end(self._confirm(proof, asker, password))
 
     async def redeem_by_code(self, signed: str) -> Account:
         """Sign in with a link that was confirmed before, once and soon, because the window that began is gone."""
@@ -129,7 +131,7 @@ class Confirming:
             )
         if proof.purpose is Purpose.RESET and not password:
             return Confirmed(proof, None, True, self._parts.signer.sign(codes.code))
-        return await self._confirm(proof, asker, password)
+        return await to_its_end(self._confirm(proof, asker, password))
 
     async def resend(self, proof_id: str, browser: str, remote: str = "") -> Proof:
         """The same letter again, so that all of them are good."""

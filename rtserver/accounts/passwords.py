@@ -6,10 +6,12 @@ passwords and the database, and the answer is the same.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from rtserver.accounts import users
 from rtserver.accounts.errors import AccountRefused
+from rtserver.accounts.lasting import to_its_end
 from rtserver.accounts.parts import Parts
 from rtserver.accounts.proving import Wanted, address_of, ask, count_letter
 from rtserver.accounts.records import Account, Proof, Purpose, Session
@@ -77,7 +79,7 @@ class Passwords:
         is_right = await self._parts.hasher.verify(hash, text if fits(text) else "")
         if account is None or hash is None or not is_right or not fits(text) or not account.is_active:
             raise AccountRefused(
-                "wrong_password", "Name or password is wrong: look at both, and at Caps Lock.", "", 403
+                "wrong_password", "Name or password is wrong: look at both, and at Caps Lock.", "", 401
             )
         if self._parts.hasher.needs_rehash(hash):
             await self._rehash(account, hash, text)
@@ -110,21 +112,19 @@ class Passwords:
         text = checked_password(new, "new")
         await self._check_current(account, current, "current")
         hash = await self._parts.hasher.hash(text)
-        await self._parts.database.transact(lambda tx: self._set(tx, account, hash, session.sid_hash))
-        await self._parts.notices.signed_out(account.id, everywhere=False)
+        await to_its_end(self._replaced(account, lambda tx: self._set(tx, account, hash, session.sid_hash)))
 
     async def set_first(self, account: Account, password: str, session: Session) -> None:
         """A password for somebody who signed in with providers only."""
         self._check_enabled()
-        hash = await self._parts.hasher.hash(checked_password(password))
+        hash = await self._parts.hasher.hash(checked_password(password, "new"))
 
         async def work(tx: Transaction) -> None:
             if await users.password_of(tx, account.id) is not None:
                 raise AccountRefused("has_password", "You have a password: type it to change it.", "current", 409)
             await self._set(tx, account, hash, session.sid_hash)
 
-        await self._parts.database.transact(work)
-        await self._parts.notices.signed_out(account.id, everywhere=False)
+        await to_its_end(self._replaced(account, work))
 
     async def change_address(
         self, account: Account, email: str, password: str, browser: str, target: str = "", remote: str = ""
@@ -189,6 +189,10 @@ class Passwords:
                 await users.set_password(tx, account.id, hash)
 
         await self._parts.database.transact(work)
+
+    async def _replaced(self, account: Account, work: Callable[[Transaction], Awaitable[None]]) -> None:
+        await self._parts.database.transact(work)
+        await self._parts.notices.signed_out(account.id, everywhere=False)
 
     async def _set(self, tx: Transaction, account: Account, hash: str, session: str) -> None:
         await users.set_password(tx, account.id, hash)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
 
 from rtserver.accounts import proofs, users
 from rtserver.accounts.confirming import Confirming
@@ -84,11 +84,15 @@ class FakePost:
 
     def __init__(self) -> None:
         self.broken = False
+        self.on_letter: Deferred[None] | None = None
         self._numbers = itertools.count(1)
 
     async def enqueue(self, runs: Runs, letter_kind: str, to: str, values: Mapping[str, object]) -> None:
         sql = "insert into rt_letters (id, kind, rcpt, raw, next_at, created_at) values (?, ?, ?, ?, 0, 0)"
         await runs.run(sql, (f"letter-{next(self._numbers):06}", letter_kind, to, json.dumps(dict(values))))
+        if self.on_letter is not None:
+            self.on_letter, on_letter = None, self.on_letter
+            on_letter.callback(None)
         if self.broken:
             raise AccountRefused("post_broken", "The test has broken the post.")
 
@@ -100,15 +104,25 @@ class FakeNotices:
         self._database = database
         self.told: list[tuple[Any, ...]] = []
         self.outcomes: list[str] = []
+        self._waiting: dict[int, Deferred[None]] = {}
+
+    def until(self, news: int) -> Deferred[None]:
+        """Fires when so many were told."""
+        return self._waiting.setdefault(news, Deferred())
+
+    def _tell(self, *news: Any) -> None:
+        self.told.append(news)
+        if len(self.told) in self._waiting:
+            self._waiting.pop(len(self.told)).callback(None)
 
     async def confirmed(self, proof: Proof) -> None:
         stored = await proofs.find(self._database, proof.id)
         assert stored is not None
         self.outcomes.append(stored.outcome_user)
-        self.told.append(("confirmed", proof.id))
+        self._tell("confirmed", proof.id)
 
     async def signed_out(self, user_id: str, everywhere: bool) -> None:
-        self.told.append(("signed_out", user_id, everywhere))
+        self._tell("signed_out", user_id, everywhere)
 
 
 class CountingDatabase:
@@ -255,6 +269,21 @@ async def refusal_of(work: Awaitable[Any]) -> AccountRefused:
     except AccountRefused as error:
         return error
     raise AssertionError("nothing was refused")
+
+
+async def leave_while_it_is_stored(house: House, work: Any, news: int) -> None:
+    """Ask for something and leave when the letter about it is being stored. Ends when connections were told so many news."""
+    stored, told = Deferred[None](), house.notices.until(news)
+    house.post.on_letter = stored
+    asked = begin(work)
+    await stored
+    asked.cancel()
+    try:
+        await asked
+    except CancelledError:
+        await told
+        return
+    raise AssertionError("nobody has left")
 
 
 def outcomes(works: list[Any]) -> Deferred[list[Any]]:

@@ -18,6 +18,7 @@ from tests.accounts.house import (
     changed,
     checks_of,
     later,
+    leave_while_it_is_stored,
     refusal_of,
 )
 
@@ -163,7 +164,7 @@ async def check_a_sign_in_does_not_say_what_was_wrong(house: House) -> None:
         )
     ]
     assert {(error.code, error.field, error.status, error.sentence) for error in errors} == {
-        ("wrong_password", "", 403, errors[0].sentence)
+        ("wrong_password", "", 401, errors[0].sentence)
     }
 
 
@@ -273,6 +274,14 @@ async def check_a_letter_that_fails_leaves_the_old_password(house: House) -> Non
     await refusal_of(house.passwords.change(ada, PASSWORD, NEW_PASSWORD, session))
     assert await house.hash_of(ada) == f"hash:{PASSWORD}"
     assert len(await house.parts.sessions.of_user(ada.id)) == 2 and house.notices.told == []
+
+
+async def check_the_connections_of_other_sessions_end_although_whoever_asked_has_left(house: House) -> None:
+    ada = await house.person()
+    session, _ = await house.session(ada), await house.session(ada)
+    await leave_while_it_is_stored(house, house.passwords.change(ada, PASSWORD, NEW_PASSWORD, session), 1)
+    assert house.notices.told == [("signed_out", ada.id, False)]
+    assert await house.hash_of(ada) == f"hash:{NEW_PASSWORD}"
 
 
 async def check_who_signed_in_with_a_provider_sets_a_first_password_once(house: House) -> None:

@@ -11,6 +11,7 @@ from tests.accounts.house import (
     House,
     asker,
     checks_of,
+    leave_while_it_is_stored,
     refusal_of,
 )
 
@@ -33,6 +34,16 @@ async def check_a_new_password_ends_every_session_and_signs_nobody_in(house: Hou
     assert ((await house.letter()).kind, (await house.letter()).to) == ("password_changed", "ADA@example.org")
     for attempt in (house.confirming.redeem(proof.id, HERE), house.confirming.redeem_by_code(signed)):
         assert (await refusal_of(attempt)).code == "sign_in_needed"
+
+
+async def check_every_connection_ends_although_whoever_asked_has_left(house: House) -> None:
+    ada = await house.person()
+    proof = await house.forgotten()
+    await leave_while_it_is_stored(
+        house, house.confirming.confirm((await house.letter()).signed, asker(), NEW_PASSWORD), 2
+    )
+    assert house.notices.told == [("signed_out", ada.id, True), ("confirmed", proof.id)]
+    assert await house.hash_of(ada) == f"hash:{NEW_PASSWORD}"
 
 
 async def check_a_password_that_is_no_good_leaves_the_link(house: House) -> None:
