@@ -15,7 +15,7 @@ from rtserver.app.calling import Callee, InThread
 from rtserver.app.forms import FormReader
 from rtserver.app.parameters import Given, Parameter, Signature, Wanted, check_path, read_signature, way, where
 from rtserver.app.schemas import sent
-from rtserver.app.shapes import Invalid, NotText, Shape, is_list
+from rtserver.app.shapes import Invalid, NotText, Shape, as_json, is_list
 
 JSON = "application/json"
 
@@ -162,6 +162,11 @@ class Endpoint:
         if self.result is None or self.status == 204:
             return Response(b"" if self.status == 204 else b"null", status=self.status)
         return Response(self.result.dump(result), status=self.status)
+
+    def failure(self, incoming: Incoming, request_id: str) -> Response:
+        """The answer when the function failed: a name for what happened, the log has what it was."""
+        body = as_json({"detail": "Internal Server Error", "request_id": request_id})
+        return Response(body, status=500, headers={"x-request-id": request_id})
 
 
 _PART = re.compile(r"\{(\w+)(:path)?\}")

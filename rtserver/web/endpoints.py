@@ -206,8 +206,7 @@ class EndpointsResource(Resource):
         """The client gets a name for what happened, the log what it was."""
         what = "its result does not fit the declared type" if failure.check(Unfit) else "it failed"
         self._around.log("error", f"{where(endpoint.function)}: {what}", failure.value, request=incoming.id)
-        body = as_json({"detail": "Internal Server Error", "request_id": incoming.id})
-        return Response(body, status=500, headers={"x-request-id": incoming.id})
+        return endpoint.failure(incoming, incoming.id)
 
     def _log_seldom(self, text: str) -> None:
         """Once a second at most: a line for each would make it worse."""

@@ -1,0 +1,103 @@
+"""Where a person is signed in, tokens for the realtime server, and visits of an application's own endpoints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rtserver.app import App
+from rtserver.app.routes import Routes
+from rtserver.web.accounts import Member, Visit
+from rtserver.web.endpoints import EndpointsResource, Surroundings
+from tests.api_house import no_threads
+from tests.deadline import deadline
+from tests.line import Port
+from tests.web.accounts.house import web_house
+
+
+@deadline(10)
+async def test_sessions_are_listed_and_ended_one_by_one(tmp_path: Path) -> None:
+    async with web_house(tmp_path) as web:
+        ada = await web.person()
+        await web.person("bob")
+        browser = await web.browser(**{"User-Agent": "Firefox\x1b[1m"}).sign_in()
+        web.house.unix += 100
+        phone = await web.browser(**{"User-Agent": "Phone"}).sign_in()
+        found = (await phone.read("/auth/sessions")).json["sessions"]
+        assert [(each["agent"], each["is_current"]) for each in found] == [("Phone", True), ("Firefox[1m", False)]
+        assert found[0]["remote"] == "127.0.0.1"
+        stranger = await web.browser().sign_in("bob")
+        assert (await stranger.post(f"/auth/sessions/{found[1]['id']}/end")).status == 404
+        assert (await phone.post(f"/auth/sessions/{found[1]['id']}/end")).json == {"done": True}
+        assert web.house.notices.told == [("signed_out", ada.id, False)]
+        assert await browser.user() == "" and await phone.user() == "ada"
+        answer = await phone.form(f"/auth/sessions/{found[1]['id']}/end")
+        assert (answer.status, web.page()[0]) == (404, "profile")
+        answer = await phone.form(f"/auth/sessions/{found[0]['id']}/end", {"next": "/"})
+        assert answer.header("location") == "/" and "__Host-rt_session" not in phone.jar
+
+
+@deadline(10)
+async def test_tokens_are_for_those_who_are_signed_in(tmp_path: Path) -> None:
+    async with web_house(tmp_path) as web:
+        ada = await web.person()
+        assert (await web.browser().read("/auth/token")).status == 401
+        browser = await web.browser().sign_in()
+        answer = (await browser.read("/auth/token")).json
+        assert answer["expires_in"] == 600
+        claims = json.loads(answer["token"])
+        assert (claims["sub"], claims["info"]) == (ada.id, {"name": "ada"})
+        channel = f"user:{ada.id}:orders"
+        answer = (await browser.read(f"/auth/subscription-token?channel={channel}")).json
+        assert json.loads(answer["token"])["channel"] == channel
+        answer = await browser.read("/auth/subscription-token?channel=user:other")
+        assert (answer.status, answer.json["detail"][0]["loc"]) == (403, ["query", "channel"])
+        assert (await browser.read("/auth/subscription-token")).json["detail"][0]["loc"] == ["query", "channel"]
+
+
+@deadline(10)
+async def test_the_session_tells_who_is_signed_in(tmp_path: Path) -> None:
+    async with web_house(tmp_path) as web:
+        ada = await web.person()
+        browser = web.browser()
+        facts = (await browser.read("/auth/session")).json
+        assert facts["user"] is None and facts["csrf"]
+        assert (await browser.read("/auth/session")).json == facts
+        await browser.sign_in()
+        assert (await browser.read("/auth/session")).json["user"] == {
+            "id": ada.id,
+            "username": "ada",
+            "email": "ADA@example.org",
+            "has_password": True,
+            "is_staff": False,
+            "created_at": int(web.house.unix * 1000),
+        }
+        await web.house._plain.run("update rt_users set is_active = 0")
+        assert await browser.user() == ""
+
+
+@deadline(10)
+async def test_endpoints_of_applications_may_ask_who_visits(tmp_path: Path) -> None:
+    async with web_house(tmp_path) as web:
+        await web.person()
+        browser = await web.browser().sign_in()
+        app = App()
+
+        @app.post("/orders")
+        async def order(member: Member) -> str:
+            return member.account.username
+
+        @app.get("/who")
+        async def who(visit: Visit) -> str:
+            return visit.account.username if visit.account else "nobody"
+
+        around = Surroundings(web.clock, web.log, no_threads, lambda origin: False, web.givers)
+        web.resource = EndpointsResource(Routes(app.endpoints), around)
+        web.port = Port(web.clock, {"/*": web.resource})
+        assert (await browser.read("/who")).json == "ada"
+        assert (await browser.post("/orders")).json == "ada"
+        assert (await web.browser().read("/who")).json == "nobody"
+        assert (await web.browser().post("/orders")).status == 401
+        browser.csrf = ""
+        answer = await browser.post("/orders")
+        assert answer.status == 403 and "X-CSRF-Token" in answer.json["detail"]
