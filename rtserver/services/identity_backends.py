@@ -178,6 +178,9 @@ def read_setting(base: type[BaseAuth[Any]], key: str, text: str, known: frozense
         raise ProviderMistake(
             at, "write the path of a file with the authorities to trust: certificates are always checked"
         )
+    if key.endswith("_ENDPOINT"):
+        # The library puts "/.well-known/..." behind it.
+        text = text.rstrip("/")
     try:
         return _reader(base, key)(text)
     except ValueError as error:

@@ -342,10 +342,13 @@ async def test_an_account_that_came_between_the_look_and_the_button_is_guarded_t
     house = opened()
     await eve_types_the_address_of_ada(house)
     proof = (await proofs_of(house))[0]
-    await house.person("ada")
+    ada = await house.person("ada")
     waiting = await proofs.find(house.database, proof)
-    assert isinstance(await refused(house.providers.resume(waiting, house.browser().asker)), NeedsSignIn)
+    browser = house.browser()
+    assert isinstance(await refused(house.providers.resume(waiting, browser.asker)), NeedsSignIn)
     assert await house.identities() == [] and await is_unused(house)
+    await browser.sign_in(ada)
+    assert await house.providers.resume(waiting, browser.asker) == ada
 
 
 @deadline(20)

@@ -98,6 +98,7 @@ def test_a_provider_of_openid_connect_needs_an_address():
 @pytest.mark.parametrize(
     "key, text, value",
     [
+        ("OIDC_ENDPOINT", "https://id.example/", "https://id.example"),
         ("USE_PKCE", "false", False),
         ("MAX_AGE", "60", 60),
         ("JWT_LEEWAY", "1.5", 1.5),
