@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest_twisted
 
+from rtserver.accounts.joining import Claim, Joining
+from rtserver.accounts.parts import Asker
 from rtserver.accounts.social import SignedIn
+from rtserver.core.errors import Conflict
 from tests.deadline import deadline
 from tests.services.identity_house import TABLE, Opened, house_in, refused
 
@@ -93,3 +97,21 @@ async def test_signing_in_and_linking_are_not_mistaken_for_each_other(opened):
     assert (await refused(browser.begin(link=True))).code == "not_signed_in"
     await browser.sign_in(await house.person("ada"))
     assert (await refused(browser.begin())).code == "already_signed_in"
+
+
+class Crowded:
+    """A database in which somebody is faster each time."""
+
+    tries = 0
+
+    async def transact(self, work):
+        self.tries += 1
+        raise Conflict("rt_users.email_norm")
+
+
+@deadline(20)
+async def test_who_is_always_too_late_is_told_to_try_again_in_the_end(opened):
+    crowded = Crowded()
+    joining = Joining(replace(opened().parts, database=crowded))
+    error = await refused(joining.open(Claim("table", "sub", "1", "Ada", "ada", Asker())))
+    assert (error.code, error.status, crowded.tries) == ("try_again", 503, 5)

@@ -305,6 +305,16 @@ async def test_a_provider_that_was_removed_is_not_reachable_however_well_it_was_
     assert await after.names() == ["Ada"]
 
 
+@deadline(30)
+async def test_of_many_browsers_of_one_new_person_all_come_in_to_one_account(opened):
+    house = opened(providers=(replace(TABLE, trust_email=True),))
+    came = [Deferred.fromCoroutine(house.browser().login(ADA | {"email_verified": True})) for _ in range(8)]
+    outcomes = [await each for each in came]
+    assert len({each.account.id for each in outcomes}) == 1
+    assert [each.is_new for each in outcomes].count(True) == 1
+    assert await house.identities() == [("table", "1", "Ada")]
+
+
 # A provider that does not work
 
 
