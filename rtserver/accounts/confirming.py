@@ -264,9 +264,6 @@ class Confirming:
     async def _address(self, tx: Transaction, proof: Proof, _: str) -> Account:
         account = await _owner(tx, proof)
         address = parse_address(proof.email)
-        other = await users.by_address(tx, address.norm)
-        if other is not None and other.id != account.id:
-            raise address_taken()
         await users.set_address(tx, account.id, address.typed, address.norm)
         await self._parts.post.enqueue(tx, "address_changed", account.email, {"username": account.username})
         return replace(account, email=address.typed)

@@ -18,10 +18,8 @@ EMAIL_TAKEN = "rt_users.email_norm"
 async def open_account(
     parts: Parts, runs: Runs, address: Address, username: str = "", password_hash: str | None = None
 ) -> Account:
-    """Within a transaction. ``username`` "" makes one of the address; one that is taken gets a number. Raises
-    ``AccountRefused`` (``address_taken``) when the address has an account, ``Conflict`` when it just got one."""
-    if await users.by_address(runs, address.norm) is not None:
-        raise address_taken()
+    """Within a transaction. ``username`` "" makes one of the address; one that is taken gets a number. Raises ``Conflict``
+    (see ``is_address_taken``) when the address has an account."""
     name = username or username_from(address.typed.partition("@")[0])
     new = NewAccount(parts.new_id(), name, address.typed, password_hash)
     norms = users.Norms(username_norm(name), address.norm)

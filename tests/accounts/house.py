@@ -170,6 +170,7 @@ class House:
         self.hasher = FakeHasher()
         self.post = FakePost()
         self.notices = FakeNotices(database)
+        self.resumed: list[str] = []
         self.configure(options)
 
     def configure(self, options: AccountsOptions) -> None:
@@ -196,6 +197,8 @@ class House:
 
     async def resume(self, proof: Proof, asker: Asker) -> Account:
         """As the sign-in with a provider does it: one transaction."""
+
+        self.resumed.append(proof.id)
 
         async def work(tx: Transaction) -> Account:
             await use(self.parts, tx, proof)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rtserver.accounts.proving import codes_of
 from rtserver.accounts.records import ProofState, Purpose
 from tests.accounts.house import (
     DAY,
@@ -222,6 +223,14 @@ async def check_what_was_answered_for_nobody_can_never_be_confirmed(house: House
             error = await refusal_of(house.confirming.by_digits(proof.id, digits, asker(HERE)))
             assert (error.code, error.field) == ("wrong_digits", "digits")
         assert (await refusal_of(house.confirming.redeem(proof.id, HERE))).code == "not_confirmed"
+        codes = codes_of(house.parts, proof)
+        assert codes is not None
+        signed = house.parts.signer.sign(codes.code)
+        assert (await refusal_of(house.confirming.look(signed, asker(HERE)))).code == "bad_link"
+        assert (await refusal_of(house.confirming.confirm(signed, asker(HERE), NEW_PASSWORD))).code == "bad_link"
+        assert (
+            await refusal_of(house.confirming.by_digits(proof.id, codes.digits, asker(HERE)))
+        ).code == "wrong_digits"
     assert len(await house.rows("rt_users")) == 1
 
 

@@ -126,7 +126,7 @@ async def check_a_strangers_identity_does_not_open_an_account_by_its_owners_clic
         assert look.needs_sign_in and (look.existing, look.provider, look.handle) == (ada, "Example ID", "mallory")
         error = await refusal_of(house.confirming.confirm(letter.signed, elsewhere))
         assert isinstance(error, NeedsSignIn) and (error.code, error.username) == ("needs_sign_in", "ada")
-    assert (await house.proof(proof.id)).used_at == 0 and house.notices.told == []
+    assert (await house.proof(proof.id)).used_at == 0 and house.notices.told == [] and house.resumed == []
 
 
 async def check_it_does_when_the_owner_is_signed_in_and_agrees(house: House) -> None:
