@@ -33,11 +33,13 @@ def account_endpoints(desk: Desk) -> list[Endpoint]:
 
 
 def account_givers(desk: Desk) -> dict[type[Given], Giver]:
-    """For endpoints of applications: what is sent there is guarded as here, JSON by ``X-CSRF-Token``."""
+    """For endpoints of applications: what is sent there with the cookie of a session is guarded as here, JSON by
+    ``X-CSRF-Token``. Without one it is nobody's, and may come from anywhere."""
 
     async def visit(incoming: TwistedIncoming) -> Visit:
+        manners = Manners(is_guarded=incoming.cookie(desk.cookies.session) is not None)
         try:
-            return await Visit(desk, incoming, Manners()).open()
+            return await Visit(desk, incoming, manners).open()
         except AccountRefused as error:
             raise HTTPError(error.status, error.sentence) from error
 

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from rtserver.accounts.social import AwaitsProof, NeedsAddress, Outcome, SignedIn
 from rtserver.app.endpoint import Endpoint, Response
+from rtserver.core.accounts import USUAL_TARGET
 from rtserver.web.accounts import bodies
 from rtserver.web.accounts.answers import go_on, json
 from rtserver.web.accounts.bodies import Done, Identities, IdentityFacts, Location, MissingAddress, Onward, Person
@@ -16,6 +17,7 @@ from rtserver.web.accounts.endpoint import AccountEndpoint, Door
 from rtserver.web.accounts.views import Views, can_unlink, mail_place
 from rtserver.web.accounts.visit import Manners, Member, Visit
 
+LINKED = f"{USUAL_TARGET}?notice=linked"
 BACK = Manners(shows_page=True, is_guarded=False)
 """The provider sends the browser here: the state that it brings along guards it (RFC 6749, section 10.12)."""
 
@@ -57,7 +59,8 @@ class SignInsElsewhere:
     ) -> Location | Response:
         """Begin to link a provider to the account one is signed in to"""
         visit = member.visit
-        target = self._desk.target(body.next) if body.next else "/auth/profile?notice=linked"
+        target = self._desk.target(body.next)
+        target = LINKED if target == USUAL_TARGET else target
         return _to_provider(visit, await self._providers.begin(provider, visit.asker, target, link=True))
 
     async def complete(self, visit: Visit, provider: str) -> bodies.Onwards | Response:

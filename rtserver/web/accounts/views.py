@@ -11,7 +11,7 @@ from rtserver.accounts.errors import AccountRefused
 from rtserver.accounts.proving import refusal
 from rtserver.accounts.records import Account, Identity, Proof, ProofState
 from rtserver.app.endpoint import Response
-from rtserver.web.accounts.answers import AWAY, HTML, Refusal
+from rtserver.web.accounts.answers import HTML, Refusal
 from rtserver.web.accounts.desk import Desk
 from rtserver.web.accounts.visit import Member, Visit
 
@@ -98,10 +98,7 @@ class Views:
         )
 
     async def error(self, visit: Visit, refused: Refusal) -> Response:
-        try:
-            await visit.begin()
-        except AWAY as error:
-            self._desk.log_seldom(str(error))
+        """There is no form on it, so it needs no session."""
         page = self._render("error", visit, code=refused.code, sentence=refused.sentence)
         return Response(page, HTML, refused.status, refused.headers)
 

@@ -87,6 +87,7 @@ async def test_endpoints_of_applications_may_ask_who_visits(tmp_path: Path) -> N
         async def order(member: Member) -> str:
             return member.account.username
 
+        @app.post("/who")
         @app.get("/who")
         async def who(visit: Visit) -> str:
             return visit.account.username if visit.account else "nobody"
@@ -98,6 +99,8 @@ async def test_endpoints_of_applications_may_ask_who_visits(tmp_path: Path) -> N
         assert (await browser.post("/orders")).json == "ada"
         assert (await web.browser().read("/who")).json == "nobody"
         assert (await web.browser().post("/orders")).status == 401
+        assert (await web.browser().post("/who", Origin="https://evil.example")).json == "nobody"
+        assert (await browser.post("/who", Origin="https://evil.example")).status == 403
         browser.csrf = ""
         answer = await browser.post("/orders")
         assert answer.status == 403 and "X-CSRF-Token" in answer.json["detail"]
