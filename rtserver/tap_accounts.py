@@ -43,7 +43,7 @@ from rtserver.demo_provider import demo_provider_endpoints
 from rtserver.node import Log
 from rtserver.publisher import NodePublisher
 from rtserver.services import MAILERS
-from rtserver.services.identity_social import SocialLogin
+from rtserver.services.identity_social import THREADS, THREADS_WAITING, SocialLogin
 from rtserver.services.jwt_keys import JWTVerifier
 from rtserver.services.links_signed import LinkSigner
 from rtserver.services.mail_file import read, recent
@@ -56,8 +56,20 @@ from rtserver.web.accounts.letters import Letters
 from rtserver.web.accounts.templates import AccountPages
 from rtserver.web.endpoints import Giver, TwistedIncoming
 
-SIGN_INS_AT_A_TIME = 8
-SIGN_INS_WAITING = 64
+
+
+class FileShelf:
+    """The letters of ``FileMailer``. Implements ``web.accounts.letters.Shelf``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def recent(self) -> list[Any]:
+        return list(recent(self._folder))
+
+    async def read(self, id: str) -> tuple[Any, str] | None:
+        found = read(self._folder, id)
+        return None if found is None else (found.head, found.text)
 
 
 class Accounts:
@@ -75,7 +87,7 @@ class Accounts:
         boundary = config.channel.namespace_boundary
         self._tokens = ConnectionTokens(self._options, self._sign, time.time, boundary)
         self._hashing = Threads(reactor, "passwords", AT_A_TIME, WAITING)
-        self._signing_in = Threads(reactor, "accounts", SIGN_INS_AT_A_TIME, SIGN_INS_WAITING)
+        self._signing_in = Threads(reactor, "accounts", THREADS, THREADS_WAITING)
 
     # What the realtime server asks
 
@@ -122,7 +134,7 @@ class Accounts:
         found = account_endpoints(self.desk)
         if self._config.environment == "development" and self._config.mail.transport == "file":
             folder = Path(self._config.state_dir) / self._config.mail.directory
-            found += Letters(self.desk, partial(recent, folder), partial(read, folder)).endpoints()
+            found += Letters(self.desk, FileShelf(folder)).endpoints()
         if self._config.demo.enabled:
             found += demo_provider_endpoints(self._options.base_url, time.time, secrets.token_urlsafe)
         return found

@@ -1,0 +1,186 @@
+// Two people at two browsers: one begins to sign in, the letter is opened in the other. Prints what was seen as JSON objects,
+// one a line; {"ask": ...} wants something done outside, and waits for a line on the standard input.
+// Environment: PAGE (origin), CHROMIUM (program), SHOTS (folder of screenshots, or empty).
+import { createInterface } from 'node:readline';
+import { chromium } from 'playwright-core';
+
+const { PAGE, CHROMIUM, SHOTS } = process.env;
+const seen = { errors: [], steps: [] };
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+
+async function ask(what) {
+  console.log(JSON.stringify({ ask: what }));
+  await lines.next();
+}
+
+const browser = await chromium.launch({
+  executablePath: CHROMIUM,
+  timeout: 30_000,
+  args: [
+    '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync',
+    '--disable-background-networking', '--disable-component-update',
+    '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
+  ],
+});
+
+/** A browser with cookies of its own. */
+async function profile(options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1100, height: 800 }, ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(20_000);
+  page.on('pageerror', (error) => seen.errors.push(error.message));
+  page.on('console', (message) => message.type() === 'error' && seen.errors.push(message.text()));
+  return page;
+}
+
+let shots = 0;
+async function shot(page, name) {
+  if (SHOTS) await page.screenshot({ path: `${SHOTS}/${String((shots += 1)).padStart(2, '0')}-${name}.png`, fullPage: true });
+}
+
+const path = (page) => new URL(page.url()).pathname;
+const at = (page, where) => page.waitForURL((url) => url.pathname === where);
+const press = (page, name) => page.getByRole('button', { name }).first().click();
+
+/** The newest letter to an address: the path of its link, and its six digits. */
+async function letter(reader, address) {
+  for (let tries = 0; tries < 50; tries += 1) {
+    await reader.goto(`${PAGE}/auth/letters`);
+    const line = reader.locator('li', { hasText: address }).first();
+    if (await line.count()) {
+      await line.getByRole('link').click();
+      const text = await reader.locator('pre').textContent();
+      const found = { link: text.match(/\/auth\/c\/\S+/)?.[0], digits: text.match(/\b\d{6}\b/)?.[0] };
+      await shot(reader, 'letter');
+      return found;
+    }
+    await reader.waitForTimeout(200);
+  }
+  throw new Error(`no letter to ${address}`);
+}
+
+async function beginWithProvider(page, name, address) {
+  await page.goto(`${PAGE}/auth/sign-in`);
+  await shot(page, 'sign-in');
+  await press(page, /Demo/);
+  await at(page, '/demo-provider/authorize');
+  await page.getByRole('textbox').first().fill(name);
+  await shot(page, 'provider');
+  await press(page, /continue|allow|sign in/i);
+  await at(page, '/auth/address');
+  await page.getByRole('textbox').first().fill(address);
+  await shot(page, 'address');
+  await page.locator('main button[type=submit]').first().click();
+  await at(page, '/auth/mail');
+  await shot(page, 'mail');
+}
+
+async function beginWithPassword(page, address) {
+  await page.goto(`${PAGE}/auth/sign-up`);
+  await page.fill('[name=email]', address);
+  await page.fill('[name=password]', 'correct horse battery');
+  await shot(page, 'sign-up');
+  await page.locator('main form[action="/auth/sign-up"] button').click();
+  await at(page, '/auth/mail');
+}
+
+/** Opens the link twice, as a scanner of mails and then its reader do, and confirms. */
+async function confirm(page, link) {
+  await page.goto(PAGE + link);
+  await page.goto(PAGE + link);
+  await shot(page, 'confirm');
+  seen.askedFirst ??= await page.locator('main').innerText();
+  await page.locator(`main form[action="${link}"] button`).first().click();
+  await page.waitForLoadState();
+  await shot(page, 'confirmed');
+  return page.locator('main').innerText();
+}
+
+/** Who the realtime server takes a page of this browser for, by its cookie alone. */
+const connected = (page) =>
+  page.evaluate(
+    () =>
+      new Promise((done) => {
+        const socket = new WebSocket(`ws://${location.host}/connection/websocket`);
+        socket.onopen = () => socket.send(JSON.stringify({ id: 1, connect: {} }) + '\n' + JSON.stringify({ id: 2, rpc: { method: 'whoami' } }));
+        const texts = [];
+        socket.onmessage = ({ data }) => {
+          texts.push(data);
+          if (texts.join('').includes('"id":2')) done(texts.join('\n'));
+        };
+        socket.onclose = ({ code }) => done(`closed ${code}`);
+      }),
+  );
+
+const me = (page) => page.evaluate(async () => (await (await fetch('/auth/session')).json()).user);
+
+async function twoBrowsers() {
+  const [first, second] = [await profile(), await profile({ viewport: { width: 390, height: 844 }, colorScheme: 'dark' })];
+  await beginWithProvider(first, 'Zoé Demo', 'zoe@example.org');
+  const { link } = await letter(second, 'zoe@example.org');
+  seen.confirmedText = await confirm(second, link);
+  await at(first, '/auth/profile');
+  await shot(first, 'profile');
+  seen.first = await me(first);
+  seen.second = await me(second);
+  seen.socket = await connected(first);
+  await first.goto(`${PAGE}/`);
+  await second.goto(PAGE + link);
+  seen.again = await second.locator('main').innerText();
+  return [first, second];
+}
+
+async function afterRestart() {
+  const [first, second] = [await profile(), await profile()];
+  await beginWithPassword(first, 'otto@example.org');
+  const { link } = await letter(second, 'otto@example.org');
+  await ask('empty the sessions and restart');
+  await confirm(second, link);
+  await at(first, '/auth/profile');
+  seen.afterRestart = await me(first);
+}
+
+async function withoutScripts() {
+  const [first, second] = [await profile({ javaScriptEnabled: false }), await profile()];
+  await beginWithPassword(first, 'ida@example.org');
+  const { digits } = await letter(second, 'ida@example.org');
+  await first.goto(first.url());
+  await first.fill('[name=digits]', digits);
+  await first.locator('main form', { has: first.locator('[name=digits]') }).locator('button').click();
+  await at(first, '/auth/profile');
+  seen.withoutScripts = path(first);
+  await press(first, /^Sign out$/);
+  await first.waitForLoadState();
+  await first.goto(`${PAGE}/auth/profile`);
+  seen.afterSignOut = path(first);
+}
+
+/** Signs out everywhere in one window while a realtime connection of another is open. */
+async function everywhere(first) {
+  const other = await first.context().newPage();
+  await other.goto(`${PAGE}/auth/profile`);
+  await other.evaluate(() => {
+    window.ended = new Promise((done) => {
+      const socket = new WebSocket(`ws://${location.host}/connection/websocket`);
+      socket.onopen = () => socket.send(JSON.stringify({ id: 1, connect: {} }));
+      socket.onmessage = () => (window.isUp = true);
+      socket.onclose = ({ code, reason }) => done({ code, reason });
+    });
+  });
+  await other.waitForFunction(() => window.isUp);
+  await first.goto(`${PAGE}/auth/profile`);
+  await press(first, /everywhere/i);
+  seen.closed = await other.evaluate(() => window.ended);
+}
+
+try {
+  const [first] = await twoBrowsers();
+  await everywhere(first);
+  await afterRestart();
+  await withoutScripts();
+} catch (error) {
+  seen.failed = String(error.stack ?? error);
+}
+await browser.close();
+console.log(JSON.stringify({ seen }));
+process.exit(0);
