@@ -74,7 +74,8 @@ class Incoming(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What the documentation says of an endpoint. ``responses`` maps further statuses to what they mean."""
+    """What the documentation says of an endpoint. ``responses`` maps further statuses to what they mean, ``examples`` statuses
+    to an example of their JSON. ``pages``: browsers are answered with HTML, by the endpoint itself."""
 
     summary: str = ""
     text: str = ""
@@ -82,6 +83,8 @@ class Description:
     responses: Mapping[int, str] = field(default_factory=dict)
     deprecated: bool = False
     hidden: bool = False
+    examples: Mapping[int, Any] = field(default_factory=dict)
+    pages: bool = False
 
 
 @dataclass(frozen=True, slots=True)

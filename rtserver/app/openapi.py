@@ -19,6 +19,7 @@ from rtserver.app.schemas import IN, OUT, Mode, Schema, Schemas, distinct, plain
 from rtserver.app.shapes import Shape, shape
 
 OPENAPI = "3.1.0"
+HTML = "text/html"
 SIGN_IN = (
     "bearer",
     {
@@ -269,10 +270,29 @@ def _responses(endpoint: Endpoint, schemas: Schemas) -> dict[str, Any]:
         if given(endpoint)
     }
     error: Schema = schemas.of(shape(HTTPError), OUT)
-    for status, text in endpoint.description.responses.items():
+    said = endpoint.description
+    for status, text in said.responses.items():
         responses[status] = {"description": text, **({"content": {JSON: {"schema": error}}} if status >= 400 else {})}
     responses[endpoint.status] = _result(endpoint, schemas)
+    for status in responses.keys() & said.examples.keys():
+        responses[status].get("content", {}).get(JSON, {})["example"] = said.examples[status]
+    if said.pages:
+        responses = {status: _as_page(status, each, schemas) for status, each in responses.items()}
     return {str(status): responses[status] for status in sorted(responses)}
+
+
+_BEFORE = (400, 413, 415, 504)
+"""Errors that an endpoint does not see."""
+
+
+def _as_page(status: int, response: dict[str, Any], schemas: Schemas) -> dict[str, Any]:
+    """The same for browsers: HTML, or where to go on."""
+    if status in _BEFORE or status == 204:
+        return response
+    if 300 <= status < 400:
+        return {**response, "headers": {"Location": {"required": True, "schema": {"type": "string"}}}}
+    whole = _error(status, schemas) if "$ref" in response else response
+    return {**whole, "content": {**whole.get("content", {}), HTML: {"schema": {"type": "string"}}}}
 
 
 def _result(endpoint: Endpoint, schemas: Schemas) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
@@ -19,9 +19,21 @@ Line = Annotated[str, StringConstraints(max_length=300), AfterValidator(_text)]
 """A name, an address, a code."""
 Secret = Annotated[str, StringConstraints(max_length=4096), AfterValidator(_text)]
 """A password. What it may be is decided later, with a sentence of its own."""
-Place = Annotated[str, StringConstraints(max_length=2048), AfterValidator(_text)]
+Place = Annotated[str, StringConstraints(max_length=1024), AfterValidator(_text)]
 """Where to go afterwards: a path of this server, or an address at one of ``accounts.allowed_targets``; anything else leads to
 the profile."""
+
+
+ADA: dict[str, Any] = {
+    "id": "5f0c6e1d",
+    "username": "ada",
+    "email": "ada@example.org",
+    "has_password": True,
+    "is_staff": False,
+    "created_at": 1_800_000_000_000,
+}
+CSRF = "kOq3vX7nWb0cS1yT"
+"""For examples."""
 
 
 class Onward(BaseModel):
@@ -37,8 +49,8 @@ class SignUp(BaseModel):
         json_schema_extra={"examples": [{"email": "ada@example.org", "password": "a long sentence", "next": "/"}]}
     )
 
-    email: Line = ""
-    password: Secret = ""
+    email: Line
+    password: Secret
     username: Line = ""
     next: Place = ""
 
@@ -48,15 +60,15 @@ class SignIn(BaseModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "ada", "password": "a long sentence"}]})
 
-    name: Line = ""
-    password: Secret = ""
+    name: Line
+    password: Secret
     next: Place = ""
 
 
 class Forgotten(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [{"email": "ada@example.org"}]})
 
-    email: Line = ""
+    email: Line
     next: Place = ""
 
 
@@ -64,21 +76,21 @@ class NewPassword(BaseModel):
     """``current`` is not looked at of somebody who has no password yet."""
 
     current: Secret = ""
-    new: Secret = ""
+    new: Secret
 
 
 class NewAddress(BaseModel):
     """``password``: that of the account, if it has one."""
 
-    email: Line = ""
+    email: Line
     password: Secret = ""
 
 
 class MissingAddress(BaseModel):
     """``token`` is the one of the page that asked, because the provider gave no address."""
 
-    token: Line = ""
-    email: Line = ""
+    token: Line
+    email: Line
 
 
 class Digits(BaseModel):
@@ -86,7 +98,7 @@ class Digits(BaseModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"digits": "314159"}]})
 
-    digits: Line = ""
+    digits: Line
     password: Secret = ""
 
 
@@ -121,12 +133,16 @@ class Person(BaseModel):
 class SessionFacts(BaseModel):
     """``user`` null: nobody is signed in. ``csrf`` is to be sent as ``X-CSRF-Token`` with every POST of this session."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"user": ADA, "csrf": CSRF}]})
+
     user: Person | None
     csrf: str
 
 
 class SignedIn(BaseModel):
     """The session has a new cookie, and this new ``csrf``. ``next`` is where to go, checked."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"user": ADA, "csrf": CSRF, "next": "/auth/profile"}]})
 
     user: Person
     csrf: str
@@ -137,12 +153,20 @@ class LetterSent(BaseModel):
     """``proof`` names the letter for the browser that asked for it; nobody else can use it. The answer is the same whether
     there is an account with this address or not."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"proof": "9d2f41", "email": "ada@example.org"}]})
+
     proof: str
     email: str
 
 
 class ProofFacts(BaseModel):
     """``purpose`` is told when the letter was answered: before, it would tell whether there is an account."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"id": "9d2f41", "state": "waiting", "email": "ada@example.org", "purpose": None}]
+        }
+    )
 
     id: str
     state: ProofState
@@ -169,6 +193,10 @@ class Confirmed(BaseModel):
     """``signed_in``: this browser is signed in now, ``csrf`` is that of its new session. Else the browser that asked for the
     letter goes on by itself."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"confirmed": True, "signed_in": True, "csrf": CSRF, "next": "/auth/profile"}]}
+    )
+
     confirmed: bool = True
     signed_in: bool
     csrf: str
@@ -178,6 +206,8 @@ class Confirmed(BaseModel):
 class Onwards(BaseModel):
     """``user`` null: the letter was answered, and there is nobody to be signed in by it; ``next`` is where to go."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"user": ADA, "csrf": CSRF, "next": "/auth/profile"}]})
+
     user: Person | None
     csrf: str
     next: str
@@ -185,6 +215,10 @@ class Onwards(BaseModel):
 
 class Location(BaseModel):
     """The page of the provider, where the browser is to go."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"location": "https://id.example/authorize?client_id=shop&state=x1"}]}
+    )
 
     location: str
 
@@ -225,6 +259,10 @@ class SessionList(BaseModel):
 
 class Token(BaseModel):
     """``expires_in`` in seconds."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"token": "eyJhbGciOiJIUzI1NiJ9.e30.x", "expires_in": 600}]}
+    )
 
     token: str
     expires_in: int

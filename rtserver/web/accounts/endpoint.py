@@ -25,6 +25,7 @@ Again = Callable[[Visit, Mapping[str, str]], Awaitable[Response]]
 """Makes the page that shows a form again, from what stood in the path."""
 
 MEANINGS = {
+    400: "It cannot be done: `msg` says why",
     303: "A form was sent: the next page",
     401: "Nobody is signed in, or not with this password",
     403: "The session's token is missing or old, or a page of others sent this",
@@ -32,9 +33,25 @@ MEANINGS = {
     409: "It was used before, or somebody else has it",
     410: "It is too old: begin again",
     429: "Too often: try again after the seconds of Retry-After",
+    502: "The provider gave an answer that makes no sense",
     503: "Not now: try again",
 }
 """What further statuses mean."""
+
+
+def _example(code: str, sentence: str) -> Any:
+    return {"detail": [{"type": code, "loc": ["body"], "msg": sentence, "input": None}]}
+
+
+EXAMPLES = {
+    401: _example("wrong_password", "Name or password is wrong: look at both, and at Caps Lock."),
+    403: _example("csrf", "Send the csrf of GET /auth/session as X-CSRF-Token, it changes when you sign in."),
+    404: _example("not_found", "There is nothing here."),
+    409: _example("link_used", "This letter was answered already: there is nothing left to do."),
+    410: _example("link_expired", "This letter is too old: ask for a new one."),
+    429: _example("too_many_attempts", "That was too often: try again in 4 minutes."),
+}
+"""``type`` is stable and for programs, ``msg`` for people; ``loc`` names the field to be changed, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +71,10 @@ class Door:
 class AccountEndpoint(Endpoint):
     def __init__(self, desk: Desk, door: Door, function: Callable[..., Any]) -> None:
         is_post = door.method == "POST"
-        statuses = (*((303, 403) if is_post and door.manners.is_guarded else ()), *door.others, 503)
-        responses = {status: MEANINGS[status] for status in sorted({*statuses})} | dict(door.meanings)
-        description = Description(*docstring(function), tags=TAGS, responses=responses)
-        super().__init__(door.method, door.path, function, door.status, description, LIMITS if is_post else None)
         shows_form = door.manners.shows_page or is_post
+        super().__init__(
+            door.method, door.path, function, door.status, _describe(door, function), LIMITS if is_post else None
+        )
         self.headers = (*HEADERS, FORMS if shows_form and door.manners.is_guarded else QUIET)
         self._desk = desk
         self._door = door
@@ -110,6 +126,19 @@ class AccountEndpoint(Endpoint):
         except Exception as error:
             self._desk.log("error", "the page that tells of a failure failed", error, request=request_id)
         return super().failure(incoming, request_id)
+
+
+def _describe(door: Door, function: Callable[..., Any]) -> Description:
+    is_post = door.method == "POST"
+    always = (303, 403) if is_post and door.manners.is_guarded else ()
+    statuses = sorted({*always, *door.others, 503})
+    return Description(
+        *docstring(function),
+        tags=TAGS,
+        responses={status: MEANINGS[status] for status in statuses} | dict(door.meanings),
+        examples={status: EXAMPLES[status] for status in statuses if status in EXAMPLES},
+        pages=door.manners.shows_page or is_post,
+    )
 
 
 class Visited:

@@ -28,7 +28,7 @@ class Pages:
             "/auth/forgotten": (self.forgotten_page, ()),
             "/auth/address": (self.address_page, (404,)),
             "/auth/mail": (self.mail_page, (404,)),
-            "/auth/profile": (self.profile_page, ()),
+            "/auth/profile": (self.profile_page, (303,)),
             "/auth/error": (self.error_page, ()),
         }
         return [

@@ -17,6 +17,8 @@ from rtserver.web.accounts.endpoint import AccountEndpoint, Door
 from rtserver.web.accounts.views import Views, can_unlink, mail_place
 from rtserver.web.accounts.visit import Manners, Member, Visit
 
+AWRY = (303, 400, 403, 404, 409, 410, 429, 502)
+"""What may become of a way back: browsers are always led on."""
 LINKED = f"{USUAL_TARGET}?notice=linked"
 BACK = Manners(shows_page=True, is_guarded=False)
 """The provider sends the browser here: the state that it brings along guards it (RFC 6749, section 10.12)."""
@@ -31,11 +33,13 @@ class SignInsElsewhere:
     def endpoints(self) -> list[Endpoint]:
         back, profile = "/auth/complete/{provider}", self._views.profile
         doors: dict[Callable[..., Any], Door] = {
-            self.login: Door("POST", "/auth/login/{provider}", again=self._views.sign_in, others=(404, 409, 429)),
-            self.link_provider: Door("POST", "/auth/link/{provider}", again=profile, others=(404, 429)),
-            self.complete: Door("GET", back, BACK, again=self._trouble, others=(303, 403, 409)),
-            self.complete_by_form: Door("POST", back, BACK, again=self._trouble, others=(303, 403, 409)),
-            self.address: Door("POST", "/auth/address", again=self._views.address, status=202, others=(404, 429)),
+            self.login: Door("POST", "/auth/login/{provider}", again=self._views.sign_in, others=(404, 409, 429, 502)),
+            self.link_provider: Door("POST", "/auth/link/{provider}", again=profile, others=(404, 429, 502)),
+            self.complete: Door("GET", back, BACK, again=self._trouble, others=AWRY),
+            self.complete_by_form: Door("POST", back, BACK, again=self._trouble, others=AWRY),
+            self.address: Door(
+                "POST", "/auth/address", again=self._views.address, status=202, others=(404, 410, 429, 502)
+            ),
             self.identities: Door("GET", "/auth/identities"),
             self.remove_identity: Door("POST", "/auth/identities/{id}/remove", again=profile, others=(404, 409)),
         }
