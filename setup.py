@@ -38,7 +38,6 @@ TEST = [
     "cent>=5.1.0",
     "openapi-spec-validator>=0.9",
     "aiosmtpd>=1.4.6",
-    "oidc-provider-mock>=0.3.4",
 ]
 DEV = [
     *TEST,

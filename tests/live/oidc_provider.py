@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sysconfig
 import time
 import urllib.error
 import urllib.parse
@@ -83,7 +82,8 @@ class MockProvider(Provider):
 
     def __init__(self, folder: Path, *people: Mapping[str, Any]) -> None:
         port = free_port()
-        program = Path(sysconfig.get_path("scripts")) / "oidc-provider-mock"
+        program = Path(__file__).parents[2] / ".tools/oidc_provider_mock/bin/oidc-provider-mock"
+        assert program.exists(), f"{program} is missing: run scripts/prepare-tests"
         claims = [part for each in people for part in ("--user-claims", json.dumps(each))]
         super().__init__([str(program), "--port", str(port), *claims], port, folder)
 
