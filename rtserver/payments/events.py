@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from rtserver.core.errors import RtError
 from rtserver.core.ports import Row, Transaction
 from rtserver.payments.parts import Parts
-from rtserver.payments.rows import as_json, of_json, places
+from rtserver.payments.rows import as_json, of_json
 
 _log = Logger()
 

@@ -1,0 +1,102 @@
+"""What a person is told about a payment, and how orders look from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rtserver.core.payments import Money
+from rtserver.payments import attempts
+from rtserver.payments.records import Attempt, AttemptState, FieldError, Order
+from rtserver.payments.rows import Runs
+
+AMOUNT_MISMATCH = "amount_mismatch"
+"""The code of an attempt that was approved for another amount than asked, and undone."""
+
+UNKNOWN_SENTENCE = (
+    "We do not know yet whether this went through. Do not pay again: you see the outcome here once it is known."
+)
+
+RESULTS: dict[AttemptState, tuple[str, int]] = {
+    AttemptState.SENDING: ("unknown", 202),
+    AttemptState.UNKNOWN: ("unknown", 202),
+    AttemptState.APPROVED: ("done", 200),
+    AttemptState.DECLINED: ("declined", 402),
+    AttemptState.REJECTED: ("rejected", 402),
+    AttemptState.INVALID: ("invalid", 422),
+    AttemptState.FAILED: ("failed", 402),
+    AttemptState.ERROR: ("failed", 402),
+}
+"""The word of an answer and its status of HTTP."""
+
+_ASKED = {AttemptState.SENDING, AttemptState.UNKNOWN}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``result`` and ``code`` are stable, ``message`` is for a person. ``retry``: the same may be tried again."""
+
+    status: int
+    result: str
+    code: str
+    message: str
+    retry: bool
+    order: dict[str, Any]
+    errors: tuple[FieldError, ...] = ()
+
+    def body(self) -> dict[str, Any]:
+        errors = [{"attribute": each.attribute, "code": each.code, "message": each.message} for each in self.errors]
+        return {
+            "result": self.result,
+            "code": self.code,
+            "message": self.message,
+            "retry": self.retry,
+            "order": self.order,
+            "errors": errors,
+        }
+
+
+def answer(record: dict[str, Any], attempt: Attempt) -> Answer:
+    """``record`` is that of the order."""
+    result, status = RESULTS[attempt.state]
+    if attempt.code == AMOUNT_MISMATCH:
+        result = AMOUNT_MISMATCH
+    if attempt.state in _ASKED:
+        return Answer(status, result, attempt.code or "unknown", UNKNOWN_SENTENCE, False, record)
+    retry = attempt.is_soft or attempt.state in (AttemptState.INVALID, AttemptState.ERROR)
+    return Answer(status, result, attempt.code, attempt.sentence, retry, record, attempt.errors)
+
+
+def record_of(order: Order, sale: Attempt | None) -> dict[str, Any]:
+    """What pages and applications see of an order. ``sale`` is the latest attempt to pay it."""
+    return {
+        "order": order.id,
+        "item": order.item_id,
+        "amount": order.price.text,
+        "currency": order.price.currency,
+        "state": order.state.value,
+        "code": sale.code if sale else "",
+        "message": _message(sale),
+        "captured": order.captured.text,
+        "refunded": order.refunded.text,
+        "transaction": sale.gateway_id if sale else "",
+        "created_at": order.created_at,
+        "changed_at": order.changed_at,
+    }
+
+
+def _message(sale: Attempt | None) -> str:
+    if sale is None:
+        return ""
+    return UNKNOWN_SENTENCE if sale.state is AttemptState.UNKNOWN else sale.sentence
+
+
+async def records_of(runs: Runs, orders: Sequence[Order]) -> list[dict[str, Any]]:
+    """The records of at most 500 orders, in their order."""
+    sales = await attempts.latest_sales(runs, [order.id for order in orders])
+    return [record_of(order, sales.get(order.id)) for order in orders]
+
+
+def zero(money: Money) -> Money:
+    return Money(0, money.currency)
