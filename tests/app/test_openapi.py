@@ -12,7 +12,7 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from rtserver.app import App, Body, Depends, Given, Limits, Path, Request, Response, User
-from rtserver.app.endpoint import HTTPError
+from rtserver.app.endpoint import Description, Endpoint, HTTPError
 from rtserver.app.openapi import openapi
 from rtserver.app.shapes import Invalid
 from tests.app import shop
@@ -326,6 +326,20 @@ def test_an_endpoint_that_takes_bodies_of_any_type_does_not_refuse_them():
     async def function(body: shop.Card) -> int: ...
 
     assert "415" not in of(function, limits=Limits(checks_type=False))[0]["responses"]
+
+
+def test_what_browsers_are_answered_stands_beside_the_json():
+    async def function(card: shop.Card) -> int: ...
+
+    said = Description(responses={303: "Go on", 409: "Taken"}, examples={409: {"detail": "taken"}}, pages=True)
+    app = App()
+    app.endpoints.append(Endpoint("POST", "/x", function, description=said))
+    responses = document(app)["paths"]["/x"]["post"]["responses"]
+    both = {"application/json", "text/html"}
+    assert all(set(responses[status]["content"]) == both for status in ("200", "409", "422", "500"))
+    assert responses["409"]["content"]["application/json"]["example"] == {"detail": "taken"}
+    assert responses["303"]["headers"]["Location"]["required"] and "content" not in responses["303"]
+    assert responses["413"] == {"$ref": "#/components/responses/413"}, "it does not come from the endpoint"
 
 
 def test_every_endpoint_may_fail_or_take_too_long(whole):

@@ -129,8 +129,8 @@ class Views:
 
 def can_unlink(desk: Desk, account: Account, linked: Sequence[Identity]) -> bool:
     """Whether any of the identities can be done without."""
-    usable = sum(each.provider in desk.titles for each in linked)
-    return (account.has_password and desk.options.passwords) or usable > 1
+    has_other = len(linked) > 1 and any(each.provider in desk.titles for each in linked)
+    return (account.has_password and desk.options.passwords) or has_other
 
 
 def link_place(signed: str) -> str:

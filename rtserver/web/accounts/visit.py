@@ -175,11 +175,13 @@ class Visit(Given):
         return self.browser
 
     async def sign_in(self, account: Account) -> None:
-        """The browser has a session of its own from now on; the one before is over, with its token."""
-        sessions = self._desk.parts.sessions
+        """The browser has a session of its own from now on; the one before is over, with its token and its connections."""
+        before, sessions = self.account, self._desk.parts.sessions
         self.session, cookie = await sessions.sign_in(self.session, account.id, self.agent, self.remote)
         self.account = account
         self._set(self._desk.cookies.session, cookie, int(self._desk.options.session_max))
+        if before is not None:
+            await self._desk.parts.notices.signed_out(before.id, everywhere=False)
 
     def leave(self) -> None:
         """The session is over."""

@@ -102,6 +102,21 @@ async def test_signing_in_makes_another_session_with_another_token(tmp_path: Pat
         assert await old.user() == ""
 
 
+@deadline(10)
+async def test_signing_in_as_somebody_else_ends_the_session_before_and_its_connections(tmp_path: Path) -> None:
+    async with web_house(tmp_path) as web:
+        ada = await web.person()
+        await web.person("bob")
+        browser = await web.browser().sign_in()
+        before = dict(browser.jar)
+        assert web.house.notices.told == []
+        await browser.sign_in("bob")
+        assert await browser.user() == "bob"
+        assert web.house.notices.told == [("signed_out", ada.id, False)]
+        browser.jar = before
+        assert await browser.user() == ""
+
+
 @pytest.mark.parametrize("name", ["ada", "ADA@example.org", "nobody", "\0", "x" * 300])
 @deadline(10)
 async def test_a_wrong_password_is_401_whoever_it_is(tmp_path: Path, name: str) -> None:
