@@ -280,10 +280,9 @@ def _unfit_body(endpoint: Endpoint, incoming: TwistedIncoming) -> Response | Non
         return _refusal(400, "The body is not UTF-8")
     if request.getHeader(b"content-encoding") not in (None, b"identity"):
         return _refusal(415, "send the body without a Content-Encoding")
-    kind = request.getHeader(b"content-type") or b""
-    if endpoint.takes_form and is_form(kind):
+    if endpoint.form_reader is not None and is_form(request.getHeader(b"content-type") or b""):
         return _unfit_form(incoming)
-    if incoming.body and endpoint.limits.checks_type and not _is_json(kind):
+    if incoming.body and endpoint.limits.checks_type and not _is_json(request.getHeader(b"content-type") or b""):
         return _refusal(415, f"send the body as {JSON}" + (f" or {FORM}" if endpoint.takes_form else ""))
     return None
 
