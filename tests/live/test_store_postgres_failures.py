@@ -11,6 +11,8 @@ from twisted.internet.defer import Deferred, gatherResults
 
 from rtserver.core.errors import StoreUnavailable
 from rtserver.core.ports import Database, Transaction
+from rtserver.services.migrations import migrations
+from rtserver.services.store_options import POSTGRESQL
 from tests.deadline import deadline
 from tests.live.postgres_server import PostgresServer
 from tests.live.postgres_store import PostgresHarness, harness_of
@@ -160,7 +162,7 @@ async def test_a_server_that_is_not_there_at_the_start_is_tried_until_it_is(serv
         assert isinstance(await failure_of(store.run("select 1")), StoreUnavailable)
         server.start()
         await eventually(harness, lambda: not store.unready)
-        assert await store.run("select count(*) from rt_schema_version") == [(1,)]
+        assert await store.run("select count(*) from rt_schema_version") == [(len(migrations(POSTGRESQL)),)]
 
 
 @deadline(30)
