@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 BENCH  ?=
 
-SOURCES := $(shell find rtserver twisted -name '*.py' -o -name '*.toml' -o -name '*.lua' -o -path 'rtserver/web/pages/*' -type f)
+SOURCES := $(shell find rtserver twisted -name '*.py' -o -name '*.toml' -o -name '*.lua' -o -name '*.sql' -o -path '*/letter_templates/*' -o -path 'rtserver/web/pages/*' -type f)
 
 .PHONY: run test lint format bench bench-http autobahn-full proto docs-check clean
 

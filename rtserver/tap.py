@@ -35,6 +35,7 @@ from rtserver.cluster import Cluster
 from rtserver.config import Config, ConfigError, complete, ignored_variables, load
 from rtserver.config.bounds import open_files, worst_case
 from rtserver.core.channels import Channels
+from rtserver.core.errors import CannotStart
 from rtserver.core.forwarded import TrustedProxies
 from rtserver.core.hooks import ChainedHooks, Hooks
 from rtserver.core.host import Environment
@@ -60,7 +61,7 @@ from rtserver.web.api import Api
 from rtserver.web.api_http import ApiAccess, ApiKey, Calls, Text, api_endpoints
 from rtserver.web.docs import docs_paths, documents
 from rtserver.web.endpoints import EndpointsResource, Giver, Surroundings
-from rtserver.web.ops import Live, Metrics, NodeCollector, Ready, Services
+from rtserver.web.ops import Live, Metrics, NodeCollector, NoLetters, Ready, Services
 from rtserver.web.pages import demo_pages
 from rtserver.web.site import Paths, RtSite, SiteLimits
 
@@ -116,7 +117,10 @@ def makeService(options: Options) -> Server:
     config, new_secrets = options.configured
     log = ServerLog(config.log.level)
     greet(config, new_secrets, log)
-    return build(reactor, config, log, options.apps)
+    try:
+        return build(reactor, config, log, options.apps)
+    except CannotStart as error:
+        raise SystemExit(f"rtserver cannot start: {error}") from error
 
 
 def make_store(reactor: Any, config: Config) -> Database:
@@ -152,7 +156,8 @@ def build(
     applications.attach(node, cluster, store)
     if accounts is not None:
         accounts.attach(publisher, log, entrance.allows)
-    measured = NodeCollector(node, gauges(node, cluster, entrance, drain, store), Services(proxies.backends, outbox))
+    services = Services(proxies.backends, outbox, accounts.post if accounts is not None else NoLetters())
+    measured = NodeCollector(node, gauges(node, cluster, entrance, drain, store), services)
     inner = operator_paths(config, node, store, measured)
     for_people = accounts.endpoints() if accounts is not None else []
     for_backends, around = server_endpoints(reactor, config, (node, cluster), entrance, applications, accounts)

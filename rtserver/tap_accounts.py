@@ -37,6 +37,7 @@ from rtserver.app.endpoint import Endpoint
 from rtserver.app.given import User
 from rtserver.app.parameters import Given
 from rtserver.config import Config
+from rtserver.core.errors import CannotStart, RtError
 from rtserver.core.hooks import Hooks
 from rtserver.core.ports import Database, TokenVerifier
 from rtserver.demo_provider import demo_provider_endpoints
@@ -55,7 +56,6 @@ from rtserver.web.accounts.cookies import Cookies
 from rtserver.web.accounts.letters import Letters
 from rtserver.web.accounts.templates import AccountPages
 from rtserver.web.endpoints import Giver, TwistedIncoming
-
 
 
 class FileShelf:
@@ -108,15 +108,21 @@ class Accounts:
     # Pages and endpoints
 
     def attach(self, publisher: NodePublisher, log: Log, allows: Callable[[str], bool]) -> None:
-        """``allows`` judges origins of pages beside our own."""
+        """``allows`` judges origins of pages beside our own. Raises ``CannotStart``."""
+        try:
+            self._attach(publisher, log, allows)
+        except (RtError, ValueError) as error:  # a template, a provider, a certificate
+            raise CannotStart(str(error)) from error
+
+    def _attach(self, publisher: NodePublisher, log: Log, allows: Callable[[str], bool]) -> None:
         notices = ChannelNotices(publisher.publish, publisher.disconnect, self._tokens.channel)
-        self._post = self._post_office()
+        self.post = self._post_office()
         self.parts = Parts(
             database=self._database,
             options=self._options,
             hasher=Argon2Hasher(self._hashing),
             signer=LinkSigner((self._options.secret_key, *self._options.old_secret_keys)),
-            post=self._post,
+            post=self.post,
             notices=notices,
             sessions=self._sessions,
             rates=Rates(self._database, time.time),
@@ -160,10 +166,10 @@ class Accounts:
     async def start(self) -> None:
         await self._hashing.start()
         await self._signing_in.start()
-        await self._post.start()
+        await self.post.start()
 
     async def stop(self) -> None:
-        await self._post.stop()
+        await self.post.stop()
         await self._signing_in.stop()
         await self._hashing.stop()
 

@@ -30,7 +30,7 @@ README_LINES = 180
 
 ROOMS_OF_A_SERVER = {"etc", "opt", "run", "var", "usr", "bin", "dev", "proc", "tmp", "path"}
 """First parts of file names that every Linux machine has (and of the example of a Unix socket)."""
-HTTP_PATHS = {"api", "connection", "emulation", "health", "livez", "readyz", "metrics", "rt", "demo"}
+HTTP_PATHS = {"api", "connection", "emulation", "health", "livez", "readyz", "metrics", "rt", "demo", "auth", "payment"}
 EXAMPLE_PATHS = {"items", "books", "accounts", "reports", "votes"}
 
 FILE_SUFFIXES = {"py", "toml", "md", "js", "lua", "sql", "service", "conf", "pem", "key", "txt", "proto", "html"}

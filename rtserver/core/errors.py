@@ -29,6 +29,10 @@ class RtError(Exception):
     """The root of every error that rtserver raises on purpose."""
 
 
+class CannotStart(RtError):
+    """The server cannot be put together as it is configured; the sentence says what to change."""
+
+
 class DisconnectReason(NamedTuple):
     """A close code and its text. The text must not parse as JSON and has at most 123 bytes (RFC 6455 section 5.5)."""
 

@@ -82,12 +82,27 @@ class Outbox(Protocol):
     def stats(self) -> OutboxStats: ...
 
 
+class Letters(Protocol):
+    sent: int
+    failed: int
+    expired: int
+    retried: int
+    waiting: int
+
+
+class NoLetters:
+    """Of a server without accounts."""
+
+    sent = failed = expired = retried = waiting = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """What counts beside the node. ``outbox`` None: this server does not read it."""
 
     proxies: Sequence[Proxy] = ()
     outbox: Outbox | None = None
+    letters: Letters = NoLetters()
 
 
 class NodeCollector(Collector):
@@ -101,6 +116,8 @@ class NodeCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         for name, (text, value) in self._gauges.items():
             yield GaugeMetricFamily(f"rtserver_{name}", text, value=value())
+        waiting = self._services.letters.waiting
+        yield GaugeMetricFamily("rtserver_letters_waiting", "Letters that wait to be sent.", value=waiting)
         for name, (text, count) in self._counts().items():
             yield CounterMetricFamily(f"rtserver_{name}", text, value=count)
         closed = CounterMetricFamily("rtserver_disconnects", "Connections closed, by code.", labels=["code"])
@@ -120,7 +137,7 @@ class NodeCollector(Collector):
 
     def _counts(self) -> dict[str, tuple[str, float]]:
         stats = self._node.broker.stats
-        outbox = self._services.outbox
+        outbox, letters = self._services.outbox, self._services.letters
         return {
             "deliveries": (
                 "Messages written to subscribers (one per subscriber and message).",
@@ -137,6 +154,10 @@ class NodeCollector(Collector):
             "inbox_dead": ("Entries of the durable inbox that went to the dead letters.", stats.inbox_dead),
             "outbox_published": ("Rows of the outbox that were published.", outbox.stats.published if outbox else 0),
             "outbox_dead": ("Rows of the outbox that went to rt_outbox_dead.", outbox.stats.dead if outbox else 0),
+            "letters_sent": ("Letters that a mail server took.", letters.sent),
+            "letters_retried": ("Attempts to send a letter that are made again.", letters.retried),
+            "letters_failed": ("Letters that were given up.", letters.failed),
+            "letters_expired": ("Letters whose link ended before they could be sent.", letters.expired),
         }
 
 

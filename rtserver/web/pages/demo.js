@@ -33,7 +33,7 @@ client.subscribe(CHAT, {
 const prices = client.subscribe(PRICES, {
   publication: takePrice,
   subscribed: (recovery) => enterPrices(recovery),
-  join: ({ client: id }) => arrive(id, true),
+  join: (info) => arrive(info.client, info, true),
   leave: ({ client: id }) => depart(id),
   refused: (error) => refused(PRICES, error),
 });
@@ -217,14 +217,17 @@ async function meet() {
   const answer = await attempt(client.call("presence", { channel: PRICES }));
   if (!answer) return;
   for (const id of people.keys()) if (!(id in answer.presence)) depart(id);
-  for (const id of Object.keys(answer.presence)) arrive(id, false);
+  for (const [id, info] of Object.entries(answer.presence)) arrive(id, info, false);
 }
 
-function arrive(id, fresh) {
+/** What people are called: by their account, if they are signed in. */
+const called = (id, info) => info?.conn_info?.name ?? short(id);
+
+function arrive(id, info, fresh) {
   if (people.has(id)) return;
   const me = mine.has(id);
   const line = make("li", me ? "me" : "");
-  line.append(avatar(id), make("code", "", short(id)), make("span", "note", me ? "you" : fresh ? "joined" : ""));
+  line.append(avatar(id), make("code", "", called(id, info)), make("span", "note", me ? "you" : fresh ? "joined" : ""));
   line.title = id;
   people.set(id, line);
   if (me) $("present").prepend(line);
@@ -337,3 +340,16 @@ for (const button of document.querySelectorAll("[data-copies]")) button.addEvent
 $("curl").textContent = $("curl").textContent.replace("http://127.0.0.1:8000", location.origin);
 setInterval(() => client.state === State.CONNECTED && !document.hidden && look(), LOOK);
 client.connect();
+
+// The account: only a server with accounts has one to show
+
+async function account() {
+  const answer = await attempt(fetch("auth/session", { headers: { accept: "application/json" } }));
+  if (!answer?.ok) return;
+  const { user } = await answer.json();
+  $("account").textContent = user ? user.username : "Sign in";
+  $("account").href = user ? "auth/profile" : `auth/sign-in?next=${encodeURIComponent(location.pathname)}`;
+  $("account").classList.remove("unknown");
+}
+
+account();
