@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 
+from twisted.logger import Logger
+
 from rtserver.simulator.disputes import Dispute, Disputes
 from rtserver.simulator.merchant import Keys, MerchantAccounts
 from rtserver.simulator.nonces import Nonces
@@ -18,6 +20,8 @@ from rtserver.simulator.transactions import Transaction, Transactions
 from rtserver.simulator.vault import Vault, VerificationFailed
 from rtserver.simulator.webhooks import Webhook, Webhooks
 from rtserver.simulator.xml_wire import Value, write
+
+log = Logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +91,14 @@ class Gateway:
         self.setup = setup
         self.world = world
         self._route = route
+        self.generation = 0
         self.listener: Callable[[Webhook], None] = lambda _webhook: None
         self.settings = Settings()
         self.fill()
 
     def fill(self) -> None:
-        """As at the start."""
+        """As at the start. What is still on its way belongs to the ``generation`` before."""
+        self.generation += 1
         world, keys = self.world, self.setup.keys
         world.ahead = timedelta(0)
         self.webhooks = Webhooks(world, keys)
@@ -131,8 +137,12 @@ class Gateway:
             return said(503, str(error))
 
     def work(self, call: Call) -> Answer:
-        """Do what the request asks for."""
-        answer = self._answer(call)
+        """Do what the request asks for. A fault of our own is an answer too: a key must not stay in flight for ever."""
+        try:
+            answer = self._answer(call)
+        except Exception:
+            log.failure("the simulator failed at {verb} {path}", verb=call.verb, path=call.path)
+            answer = said(500, "the simulator failed: see its log")
         if call.key:
             self.request_keys.settle(call.key, answer)
         return answer

@@ -15,7 +15,7 @@ from rtserver.simulator.refusals import Refused
 from rtserver.simulator.shelf import World
 from rtserver.simulator.transactions import DEAD, Transaction, Transactions
 from rtserver.simulator.vault import CUSTOMER, Customer, Vault
-from rtserver.simulator.xml_wire import Value
+from rtserver.simulator.xml_wire import Value, inside
 
 MAX_ORDER_ID = 255
 DUPLICATE_WINDOW = timedelta(seconds=30)
@@ -123,13 +123,12 @@ class Sales:
             raise Refused("91516")
         return Payer(Nonce(method.instrument), method.token, self.vault.customers.get(method.customer_id))
 
-    def _wanted_customer_id(self, params: Mapping[str, Value]) -> str | None:
+    def _wanted_customer_id(self, params: Mapping[str, Value]) -> Value:
         """The own id of a customer that is to be saved with the sale. Raises ``Refused`` when it is taken."""
-        given = params.get("customer")
-        wanted = given.get("id") if isinstance(given, Mapping) else None
-        if wanted and wanted in self.vault.customers:
+        wanted = inside(params, "customer").get("id")
+        if self.vault.customers.find(wanted) is not None:
             raise Refused("91609", ("transaction", *CUSTOMER))
-        return wanted or None
+        return wanted
 
     # The transaction
 
@@ -137,7 +136,7 @@ class Sales:
         self, params: Mapping[str, Value], account: MerchantAccount, amount: Decimal, payer: Payer
     ) -> Transaction:
         self.transactions.shelf.check()
-        person = payer.customer.person if payer.customer else params.get("customer")
+        person = payer.customer.person if payer.customer else inside(params, "customer")
         return Transaction(
             id=self.world.new_id(),
             type=str(params["type"]),
@@ -147,7 +146,7 @@ class Sales:
             instrument=payer.nonce.instrument,
             created_at=self.world.now(),
             said={name: params[name] for name in SAID if name in params},
-            customer=dict(person) if isinstance(person, Mapping) else {},
+            customer=dict(person),
             token=payer.token,
             three_d_secure=self._three_d_secure(params, payer),
         )
@@ -159,8 +158,7 @@ class Sales:
         return AUTHENTICATION_IDS[key] if key else payer.nonce.three_d_secure
 
     def _outcome(self, made: Transaction, params: Mapping[str, Value]) -> Outcome:
-        options = params.get("options") or {}
-        required = (options.get("three_d_secure") or {}).get("required")
+        required = inside(inside(params, "options"), "three_d_secure").get("required")
         if required and not (made.three_d_secure and made.three_d_secure.shifted):
             return rejected("three_d_secure")
         if not params.get("api_request_key") and self._is_duplicate(made):
@@ -185,13 +183,13 @@ class Sales:
         made.begin(made.outcome.status)
         if made.status is not Status.AUTHORIZED:
             raise Unsuccessful(made)
-        if made.type == "credit" or (params.get("options") or {}).get("submit_for_settlement"):
+        if made.type == "credit" or inside(params, "options").get("submit_for_settlement"):
             made.move(Status.SUBMITTED, made.created_at, "91507")
         return made
 
-    def _store(self, made: Transaction, params: Mapping[str, Value], payer: Payer, new_id: str | None) -> None:
+    def _store(self, made: Transaction, params: Mapping[str, Value], payer: Payer, new_id: Value) -> None:
         """Keep the instrument in the vault, when the options say so."""
-        options = params.get("options") or {}
+        options = inside(params, "options")
         good = made.outcome.status is Status.AUTHORIZED
         wanted = options.get("store_in_vault") or (good and options.get("store_in_vault_on_success"))
         if (
@@ -201,9 +199,8 @@ class Sales:
             or not payer.nonce.instrument.names.in_vault
         ):
             return
-        given = params.get("customer")
-        customer = payer.customer or self.vault.create_customer(given if isinstance(given, Mapping) else {"id": new_id})
-        token = (params.get("credit_card") or {}).get("token")
+        token = self.vault.own_token(inside(params, "credit_card"))
+        customer = payer.customer or self.vault.create_customer({**inside(params, "customer"), "id": new_id})
         made.token = self.vault.save(customer, payer.nonce, token).token
         made.customer = customer.person
 

@@ -64,7 +64,8 @@ class Exchange:
             return
         self.request.setResponseCode(status)
         self.request.setHeader(b"content-type", content_type.encode())
-        self.request.write(body) if body else self.request.setHeader(b"content-length", b"0")
+        self.request.setHeader(b"content-length", b"%d" % len(body))
+        self.request.write(body)
         self.request.finish()
 
     def drop(self) -> None:
@@ -116,14 +117,21 @@ class Entrance(Resource):
         request.notifyFinish().addBoth(self._ended, exchange)
         works = fault is None or fault.plan.works
         early = gateway.admit(call) if works else None
-        work = (lambda: early or gateway.work(call)) if works else None
+        generation = gateway.generation
+
+        def work() -> Answer | None:
+            """None when it is not to be done: by the fault, or because everything was emptied meanwhile."""
+            if not works or gateway.generation != generation:
+                return None
+            return early or gateway.work(call)
+
         if fault is not None and fault.ms:
             self._clock.callLater(fault.ms / 1000, self._perform, exchange, call, work)
         else:
             self._perform(exchange, call, work)
 
-    def _perform(self, exchange: Exchange, call: Call, work: Callable[[], Answer] | None) -> None:
-        answer = work() if work is not None else None
+    def _perform(self, exchange: Exchange, call: Call, work: Callable[[], Answer | None]) -> None:
+        answer = work()
         fault = exchange.fault
         log.info(
             "{verb} {path}: {status}{fault}",

@@ -16,7 +16,7 @@ from rtserver.simulator.sales import Bill, Sales, Unsuccessful
 from rtserver.simulator.shelf import Shelf, World
 from rtserver.simulator.transactions import Transaction
 from rtserver.simulator.vault import own_id
-from rtserver.simulator.xml_wire import Array, Value
+from rtserver.simulator.xml_wire import Array, Value, inside
 
 PLACE = ("subscription",)
 MAX_SUBSCRIPTIONS = 10_000
@@ -236,7 +236,7 @@ class Subscriptions:
             raise Refused("91531")
         text = params.get("amount")
         amount = amount_of(text, found.account.currency) if text else found.balance
-        submit = bool((params.get("options") or {}).get("submit_for_settlement"))
+        submit = bool(inside(params, "options").get("submit_for_settlement"))
         made = self._charge(found, amount, submit)
         found.balance = max(found.balance - amount, exact(Decimal(0), found.account.currency))
         if not found.balance:
@@ -248,24 +248,23 @@ class Subscriptions:
         found = self.shelf.get(key)
         if found.status in ENDED:
             raise Refused("81905", PLACE)
-        found.past_due_since = self.today - timedelta(days=days)
         found.balance = found.balance or found.price
         found.failures += 1
-        found.enter(State.PAST_DUE, self._world.now())
-        self._news("subscription_went_past_due", found)
-        return found
+        return self._past_due(found, days)
 
     def charge(self, key: str) -> Subscription:
         """The next billing day, now: a charge, and a webhook of how it went."""
         found = self.shelf.get(key)
         if found.status in ENDED:
             raise Refused("81905", PLACE)
+        if not found.cycle:
+            self._news("subscription_trial_ended" if found.plan.trial_days else "subscription_went_active", found)
         try:
             self._bill(found)
         except Unsuccessful:
             found.balance += found.price
             self._news("subscription_charged_unsuccessfully", found)
-            return self.make_past_due(key, 0)
+            return self._past_due(found, 0)
         found.enter(State.ACTIVE, self._world.now())
         self._news("subscription_charged_successfully", found)
         if found.cycles is not None and found.cycle >= found.cycles:
@@ -274,6 +273,12 @@ class Subscriptions:
         return found
 
     # Parts
+
+    def _past_due(self, found: Subscription, days: int) -> Subscription:
+        found.past_due_since = self.today - timedelta(days=days)
+        found.enter(State.PAST_DUE, self._world.now())
+        self._news("subscription_went_past_due", found)
+        return found
 
     def _bill(self, found: Subscription) -> None:
         """Charge a period. Raises ``Unsuccessful``: then the period goes on, unpaid."""

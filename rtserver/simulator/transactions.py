@@ -14,7 +14,7 @@ from rtserver.simulator.nonces import ThreeDSecure
 from rtserver.simulator.processor import APPROVED, Outcome, Settlement, Status, settlement
 from rtserver.simulator.refusals import Refused
 from rtserver.simulator.shelf import Shelf, World
-from rtserver.simulator.xml_wire import Array, Value
+from rtserver.simulator.xml_wire import Array, Value, inside
 
 MAX_TRANSACTIONS = 20_000
 
@@ -34,11 +34,11 @@ NEXT: Mapping[Status, frozenset[Status]] = {
 }  # fmt: skip
 """What may follow; a status that is not here is an end."""
 
-FORCED: Mapping[str, Status] = {
-    "settle": Status.SETTLED,
-    "settlement_confirm": Status.SETTLEMENT_CONFIRMED,
-    "settlement_decline": Status.SETTLEMENT_DECLINED,
-    "settlement_pending": Status.SETTLEMENT_PENDING,
+FORCED: Mapping[str, Settlement] = {
+    "settle": Settlement(Status.SETTLED),
+    "settlement_confirm": Settlement(Status.SETTLEMENT_CONFIRMED),
+    "settlement_decline": Settlement(Status.SETTLEMENT_DECLINED, "4001", "Settlement Declined"),
+    "settlement_pending": Settlement(Status.SETTLEMENT_PENDING, "4002", "Settlement Pending"),
 }
 """The SDK's testing calls -> where they lead."""
 
@@ -200,7 +200,7 @@ class Transaction:
     def _paypal(self) -> dict[str, Value]:
         if self.instrument.kind != "paypal_account":
             return {}
-        given = _inside(_inside(self.said, "options"), "paypal")
+        given = inside(inside(self.said, "options"), "paypal")
         capture = {"capture_id": f"CAPTURE-{self.id}"} if self.entered(Status.SUBMITTED) else {}
         return {**_of(given, ("description", "custom_field", "payee_email", "payee_id")), **capture}
 
@@ -216,11 +216,6 @@ class Transaction:
 def _of(given: Value, names: tuple[str, ...]) -> dict[str, Value]:
     given = given if isinstance(given, Mapping) else {}
     return {name: given.get(name) or None for name in names}
-
-
-def _inside(given: Mapping[str, Value], name: str) -> Mapping[str, Value]:
-    inner = given.get(name)
-    return inner if isinstance(inner, Mapping) else {}
 
 
 class Transactions:
@@ -300,7 +295,7 @@ class Transactions:
         found = self.find(key)
         if found.status is Status.AUTHORIZED:
             raise Refused("91575")
-        self._settle(found, Settlement(FORCED[action]))
+        self._settle(found, FORCED[action])
         return found
 
     def advance(self, key: str | None = None) -> list[Transaction]:
@@ -342,9 +337,20 @@ class Transactions:
 
     def _child(self, parent: Transaction, amount: Decimal, said: dict[str, Value]) -> Transaction:
         child = replace(
-            parent, id=self._world.new_id(), amount=amount, created_at=self._world.now(), said=said, settled=None,
-            history=[], refund_ids=[], partial_ids=[], disputes=[], refunded_transaction_id=None, three_d_secure=None,
-        )  # fmt: skip
+            parent,
+            id=self._world.new_id(),
+            amount=amount,
+            created_at=self._world.now(),
+            said=said,
+            settled=None,
+            history=[],
+            refund_ids=[],
+            partial_ids=[],
+            disputes=[],
+            refunded_transaction_id=None,
+            authorized_transaction_id=None,
+            three_d_secure=None,
+        )
         return self.shelf.put(child.id, child)
 
 

@@ -14,7 +14,7 @@ from rtserver.simulator.processor import Outcome, Status, authorization
 from rtserver.simulator.refusals import Refused
 from rtserver.simulator.shelf import Shelf, World
 from rtserver.simulator.transactions import ADDRESS, PERSON
-from rtserver.simulator.xml_wire import Array, Value
+from rtserver.simulator.xml_wire import Array, Value, inside
 
 CUSTOMER = ("customer",)
 MAX_CUSTOMERS = 10_000
@@ -126,7 +126,7 @@ class Vault:
         now = self._world.now()
         customer = Customer(key, now, now, said)
         name = params.get("payment_method_nonce")
-        made = self._prepare(str(name), params.get("credit_card") or {}, key) if name else None
+        made = self._prepare(str(name), inside(params, "credit_card"), key) if name else None
         self.customers.put(key, customer)
         if made is not None:
             self._save(customer, made, make_default=True)
@@ -169,7 +169,7 @@ class Vault:
         if customer is None:
             raise Refused("91705", VAULT)
         name = str(params.get("payment_method_nonce") or "")
-        options = params.get("options") or {}
+        options = inside(params, "options")
         if options.get("fail_on_duplicate_payment_method") and self._twin(self._nonces.for_vault(name).instrument):
             raise Refused("81724", VAULT)
         method = self._prepare(name, params, customer.id)
@@ -177,10 +177,14 @@ class Vault:
         self._nonces.use(name)
         return method
 
-    def save(self, customer: Customer, nonce: Nonce, token: str | None = None) -> PaymentMethod:
+    def own_token(self, params: Mapping[str, Value]) -> str:
+        """The token that is wanted, or a new one. Raises ``Refused``."""
+        return own_id(params.get("token"), ("91718", "91720", "91719"), VAULT, self.methods, self._world)
+
+    def save(self, customer: Customer, nonce: Nonce, token: str) -> PaymentMethod:
         """Store the instrument of a sale."""
         now = self._world.now()
-        method = PaymentMethod(token or self._world.new_id(), customer.id, nonce.instrument, now, now)
+        method = PaymentMethod(token, customer.id, nonce.instrument, now, now)
         self._save(customer, method, make_default=False)
         return method
 
@@ -194,12 +198,12 @@ class Vault:
             self._nonces.use(str(name))
         new = params.get("token")
         if new and new != token:
-            method.token = own_id(new, ("91718", "91720", "91719"), VAULT, self.methods, self._world)
+            method.token = self.own_token(params)
             self.methods.remove(token)
             self.methods.put(method.token, method)
             customer.tokens[customer.tokens.index(token)] = method.token
             customer.default = method.token if customer.default == token else customer.default
-        if (params.get("options") or {}).get("make_default"):
+        if inside(params, "options").get("make_default"):
             customer.default = method.token
         method.said |= _method_said(params)
         method.updated_at = self._world.now()
@@ -258,10 +262,10 @@ class Vault:
     def _prepare(self, name: str, params: Mapping[str, Value], customer_id: str) -> PaymentMethod:
         """The method that will be saved, verified when that was asked for."""
         nonce = self._nonces.for_vault(name)
-        token = own_id(params.get("token"), ("91718", "91720", "91719"), VAULT, self.methods, self._world)
+        token = self.own_token(params)
         now = self._world.now()
         method = PaymentMethod(token, customer_id, nonce.instrument, now, now, _method_said(params))
-        options = params.get("options") or {}
+        options = inside(params, "options")
         if options.get("verify_card"):
             verification = self.verify(nonce, options)
             if not verification.passed:

@@ -48,6 +48,12 @@ class Collection:
     head: Mapping[str, Value] = field(default_factory=dict)
 
 
+def inside(value: Value, name: str) -> Mapping[str, Value]:
+    """The mapping under a name; an empty one when there is something else, or nothing."""
+    found = value.get(name) if isinstance(value, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
 # Reading
 
 
