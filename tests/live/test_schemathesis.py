@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.live.redis_server import free_port
 from tests.live.rtserver_process import API_KEY, RtServer
 from tests.live.settings import OPEN
 from tests.live.tokens import token
@@ -26,12 +27,14 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def market(tmp_path_factory):
-    server = RtServer(tmp_path_factory.mktemp("market"), SETTINGS).start()
+    port = free_port()
+    accounts = {"enabled": True, "base_url": f"http://127.0.0.1:{port}"}
+    server = RtServer(tmp_path_factory.mktemp("market"), {**SETTINGS, "accounts": accounts}, port).start()
     yield server
     server.stop()
 
 
-@pytest.mark.parametrize("paths", ["^/market/", "^/api"])
+@pytest.mark.parametrize("paths", ["^/market/", "^/api", "^/auth"])
 def test_every_answer_is_as_the_document_says(market, tmp_path, paths):
     assert PROGRAM.exists(), f"{PROGRAM} is missing: run scripts/prepare-tests"
     command = [
