@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -24,6 +24,7 @@ from twisted.python import usage
 from twisted.web.resource import IResource
 
 from rtserver import __version__
+from rtserver.accounts.hooks import origin_of
 from rtserver.accounts.tokens import with_own_namespace
 from rtserver.app.application import App
 from rtserver.app.calling import go_on
@@ -40,7 +41,7 @@ from rtserver.core.forwarded import TrustedProxies
 from rtserver.core.hooks import ChainedHooks, Hooks
 from rtserver.core.host import Environment
 from rtserver.core.intake import ChannelIntake
-from rtserver.core.options import ChannelRules, TokenOptions
+from rtserver.core.options import ChannelRules, ClientOptions, TokenOptions
 from rtserver.core.ports import Broker, Database, TokenVerifier
 from rtserver.demo import DemoFeed
 from rtserver.log import ServerLog
@@ -149,7 +150,7 @@ def build(
     node = Node(broker, env, turn(reactor), log, config.engine.probe)
     cluster = Cluster(node, config.node.name or f"{socket.gethostname()}_{os.getpid()}")
     drain = Drain(config.websocket.write_timeout, reactor.seconds)
-    entrance = Entrance(config.client, reactor.seconds, lambda: node.unready)
+    entrance = Entrance(entrance_options(config), reactor.seconds, lambda: node.unready)
     paths = connection_paths(reactor, config, node, cluster, drain, entrance)
     publisher = NodePublisher(node, cluster)
     outbox = make_outbox(reactor, config, store, publisher)
@@ -197,6 +198,13 @@ def make_broker(reactor: Any, config: Config, node_id: str, intake: ChannelIntak
     else:
         broker = make(config.engine.redis, intake, reactor, node_id)
     return broker
+
+
+def entrance_options(config: Config) -> ClientOptions:
+    """Pages of accounts connect too, so their own origin is always allowed."""
+    if not config.accounts.enabled:
+        return config.client
+    return replace(config.client, allowed_origins=(*config.client.allowed_origins, origin_of(config.accounts.base_url)))
 
 
 def make_outbox(reactor: Any, config: Config, store: Database, publisher: Publisher) -> Outbox | None:
