@@ -141,7 +141,7 @@ class Gateway:
         try:
             answer = self._answer(call)
         except Exception:
-            log.failure("the simulator failed at {verb} {path}", verb=call.verb, path=call.path)
+            log.failure("the simulator failed at {what}", what=f"{call.verb} {call.path}")
             answer = said(500, "the simulator failed: see its log")
         if call.key:
             self.request_keys.settle(call.key, answer)

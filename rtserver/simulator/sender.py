@@ -69,7 +69,9 @@ class Sender:
             self._waiting.append(webhook)
             if not self._busy:
                 self._busy = True
-                Deferred.fromCoroutine(self._drain()).addErrback(lambda failure: log.failure("webhooks", failure))
+                Deferred.fromCoroutine(self._drain()).addErrback(
+                    lambda failure: log.failure("the simulator failed at {what}", failure, what="sending webhooks")
+                )
 
     async def _drain(self) -> None:
         try:

@@ -180,7 +180,7 @@ class Entrance(Resource):
         return NOT_DONE_YET
 
     def _failed(self, failure: Any, exchange: Exchange) -> None:
-        log.failure("an order failed", failure)
+        log.failure("the simulator failed at {what}", failure, what="an order")
         exchange.reply(500, b"{}")
 
 
