@@ -26,7 +26,7 @@ from rtserver.web.ops import NodeCollector
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
-README_LINES = 180
+README_LINES = 190
 
 ROOMS_OF_A_SERVER = {"etc", "opt", "run", "var", "usr", "bin", "dev", "proc", "tmp", "path"}
 """First parts of file names that every Linux machine has (and of the example of a Unix socket)."""
