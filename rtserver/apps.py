@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from rtserver import feeding, realtime
 from rtserver.app.application import App
 from rtserver.app.endpoint import Endpoint, HTTPError
-from rtserver.app.given import Clock, Connection, Database, Publisher, Transaction, User
+from rtserver.app.events import EventFunction, EventSource
+from rtserver.app.given import Clock, Connection, Database, Payment, Publisher, Transaction, User
 from rtserver.app.given import Request as RequestFacts
-from rtserver.app.parameters import Given
+from rtserver.app.parameters import Given, Wanted, where
 from rtserver.app.routes import Routes
-from rtserver.app.shapes import Invalid
+from rtserver.app.shapes import Invalid, as_json
 from rtserver.cluster import Cluster
 from rtserver.core import ports
 from rtserver.core.errors import ExpiredToken, RtError, TokenError
@@ -52,6 +53,23 @@ def load_app(name: str) -> App:
     return app
 
 
+class PaymentNews(Protocol):
+    """An event of payments, as it comes from them."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def user_id(self) -> str: ...
+    @property
+    def order_id(self) -> str: ...
+    @property
+    def record(self) -> Mapping[str, Any]: ...
+    @property
+    def created_at(self) -> int: ...
+
+
 class Applications:
     """``apps`` with their threads, hooks, endpoints and streams. ``attach`` completes it when there is a node. Raises TypeError
     or ValueError for functions that do not go together, or want what nobody gives."""
@@ -76,6 +94,8 @@ class Applications:
             apps,
             realtime.Surroundings(reactor, self._log, self.threads.run, self._realtime_givers(), self._refusal),
         )
+        for function in [function for app in apps for function in app.payments]:
+            self._check_payment(function)
 
     def attach(self, node: Node, cluster: Cluster, store: ports.Database | None = None) -> None:
         self._node = node
@@ -102,6 +122,33 @@ class Applications:
         resource = EndpointsResource(Routes([*own, *declared]), around)
         self._resources.append(resource)
         return resource
+
+    def payment_functions(self) -> list[Callable[[PaymentNews], Awaitable[None]]]:
+        """To be called with every event of payments; each passes over what is not of its kinds, and raises what its function
+        raises."""
+        return [partial(self._hear, function) for app in self._apps for function in app.payments]
+
+    async def _hear(self, function: EventFunction, news: PaymentNews) -> None:
+        named = function.pattern.match(news.kind)
+        if named is None:
+            return
+        payment = Payment(news.id, news.kind, news.user_id, news.order_id, news.record, news.created_at)
+
+        def give(wanted: Wanted) -> Given:
+            return payment if wanted.kind is Payment else self._common[wanted.kind]()
+
+        source = EventSource(function, as_json(news.record), {"kind": news.kind, **named}, give)
+        await function.call(source, self.threads.run)
+
+    def _check_payment(self, function: EventFunction) -> None:
+        kinds: list[type[Given]] = [Payment, *self._common]
+        for each in function.signature.all_wanted():
+            if each.kind not in kinds:
+                known = ", ".join(sorted(kind.__name__ for kind in kinds))
+                name = where(function.function)
+                raise TypeError(
+                    f"{name}: {each.name}: functions for payments are given {known}, but no {each.kind.__name__}"
+                )
 
     def givers(self, env: Environment) -> dict[type[Given], Giver]:
         common = {kind: partial(_without_request, make) for kind, make in self._common.items()}

@@ -3,7 +3,7 @@
 from rtserver.app.application import App
 from rtserver.app.endpoint import HTTPError, Limits, Response
 from rtserver.app.events import Accept, Allow, Disconnect, Publish, Refuse
-from rtserver.app.given import Clock, Connection, Database, Position, Publisher, Request, Transaction, User
+from rtserver.app.given import Clock, Connection, Database, Payment, Position, Publisher, Request, Transaction, User
 from rtserver.app.parameters import Body, Cookie, Depends, Given, Header, Path, Query
 from rtserver.app.waiting import wait
 
@@ -23,6 +23,7 @@ __all__ = [
     "Header",
     "Limits",
     "Path",
+    "Payment",
     "Position",
     "Publish",
     "Publisher",

@@ -34,6 +34,7 @@ class App:
         self.endpoints: list[Endpoint] = []
         self.events: list[EventFunction] = []
         self.streams: list[Stream] = []
+        self.payments: list[EventFunction] = []
 
     # HTTP
 
@@ -107,6 +108,19 @@ class App:
 
         def declare(function: F) -> F:
             self.streams.append(read_stream(channel, function, Description(*docstring(function))))
+            return function
+
+        return declare
+
+    # Payments
+
+    def on_payment(self, pattern: str) -> Callable[[F], F]:
+        """Called for news of payments of a kind that fits ``pattern``: "payment.paid", "payment.*", "subscription.{status}".
+        At least once for each, and again later until it succeeds, so let it do nothing twice (see ``Payment.id``)."""
+
+        def declare(function: F) -> F:
+            description = Description(*docstring(function))
+            self.payments.append(EventFunction(Event.PAYMENT, pattern, function, description))
             return function
 
         return declare

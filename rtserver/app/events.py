@@ -43,6 +43,7 @@ class Event(enum.Enum):
     PUBLISH = "publish"
     RPC = "rpc"
     DISCONNECT = "disconnect"
+    PAYMENT = "payment"
 
 
 class Refuse(Exception):
@@ -114,6 +115,7 @@ OWN: Mapping[Event, type | None] = {
     Event.PUBLISH: Publish,
     Event.RPC: None,
     Event.DISCONNECT: None,
+    Event.PAYMENT: None,
 }
 """The answer of its own that a function for an event may give."""
 
@@ -126,12 +128,16 @@ NAMED: Mapping[Event, tuple[str, ...]] = {
     Event.PUBLISH: ("channel",),
     Event.RPC: ("method",),
     Event.DISCONNECT: ("code", "reason"),
+    Event.PAYMENT: ("kind",),
 }
 """What functions may take by name, besides the parts of their pattern."""
 
+SUBJECTS: Mapping[Event, str] = {Event.RPC: "method", Event.PAYMENT: "kind"}
+"""What patterns are of, where not of channels."""
+
 
 class EventFunction:
-    """One realtime function. ``pattern`` is of channels, or of methods for ``Event.RPC``.
+    """One realtime function. ``pattern`` is of channels, of methods for ``Event.RPC``, of kinds for ``Event.PAYMENT``.
 
     Its parameters are parts of the pattern and ``channel`` (or ``method``), what the server gives, and the payload: as a
     whole for one model, else by keys. Raises TypeError for a function whose parameters cannot be filled."""
@@ -147,7 +153,7 @@ class EventFunction:
         self.event = event
         self.pattern = Pattern(pattern)
         self.function = function
-        self.subject = "method" if event is Event.RPC else "channel"
+        self.subject = SUBJECTS.get(event, "channel")
         self.seconds = seconds
         self.description = description or Description()
         names = frozenset((*self.pattern.names, *NAMED[event]))

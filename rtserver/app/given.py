@@ -1,6 +1,6 @@
 """What the server gives to functions that ask for it by type.
 
-``User``, ``Connection`` and ``Request`` are facts of the call; ``Publisher`` acts on channels and connections.
+``User``, ``Connection``, ``Request`` and ``Payment`` are facts of the call; ``Publisher`` acts on channels and connections.
 """
 
 from __future__ import annotations
@@ -53,6 +53,20 @@ class Request(Given):
     path: str
     remote: str
     headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Payment(Given):
+    """News of a payment. ``id`` is the same when it comes again. ``kind`` is "payment.<state of the order>",
+    "subscription.<status>" or "dispute.<status>"; ``user`` who pays, ``order`` the id of the order ("" for what has none),
+    ``record`` what the pages see of it, ``created_at`` milliseconds since 1970."""
+
+    id: str
+    kind: str
+    user: str
+    order: str
+    record: Mapping[str, Any]
+    created_at: int
 
 
 class Clock(Given, ABC):
