@@ -15,8 +15,8 @@ from tests.live.rtserver_process import RtServer
 from tests.live.sdk_js import SCRIPTS, check_installed
 
 TIME = 120
-EXPECTED = re.compile(r"status of 409|ERR_CONNECTION_REFUSED")
-"""A link that was used, and a server that is being restarted."""
+EXPECTED = re.compile(r"status of 40[139]|ERR_CONNECTION_REFUSED")
+"""What was asked for on purpose, and a server that is being restarted."""
 ADDRESS = re.compile(r"[\w.]+@example\.org")
 
 
@@ -110,6 +110,15 @@ def test_the_page_of_the_link_says_what_it_will_do(seen):
 def test_the_cookie_says_who_connects(seen):
     answer = json.loads(seen["socket"].splitlines()[-1])["rpc"]["data"]
     assert answer == {"user": seen["first"]["id"], "info": {"name": "Zoé-Demo"}}
+
+
+def test_functions_of_applications_are_given_who_is_signed_in(seen):
+    assert seen["application"]["read"] == {"user": seen["first"]["id"]}
+    assert seen["stranger"] == 401
+
+
+def test_nobody_changes_anything_in_a_persons_name_without_the_token_of_a_page(seen):
+    assert (seen["application"]["without"], seen["application"]["with"]) == (403, 200)
 
 
 def test_signing_out_everywhere_closes_open_connections_at_once(seen):

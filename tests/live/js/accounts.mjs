@@ -114,6 +114,15 @@ const connected = (page) =>
 
 const me = (page) => page.evaluate(async () => (await (await fetch('/auth/session')).json()).user);
 
+/** What an application answers this browser: with its cookie, and with the token that a page of ours has beside it. */
+const asked = (page) =>
+  page.evaluate(async () => {
+    const { csrf } = await (await fetch('/auth/session')).json();
+    const post = (headers) => fetch('/whoami', { method: 'POST', headers }).then((answer) => answer.status);
+    const read = await fetch('/whoami');
+    return { read: await read.json(), without: await post({}), with: await post({ 'X-CSRF-Token': csrf }) };
+  });
+
 async function twoBrowsers() {
   const [first, second] = [await profile(), await profile({ viewport: { width: 390, height: 844 }, colorScheme: 'dark' })];
   await beginWithProvider(first, 'Zoé Demo', 'zoe@example.org');
@@ -124,6 +133,8 @@ async function twoBrowsers() {
   seen.first = await me(first);
   seen.second = await me(second);
   seen.socket = await connected(first);
+  seen.application = await asked(first);
+  seen.stranger = await second.evaluate(async () => (await fetch('/whoami')).status);
   await first.goto(`${PAGE}/`);
   await second.goto(PAGE + link);
   seen.again = await second.locator('main').innerText();
