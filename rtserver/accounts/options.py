@@ -47,7 +47,7 @@ class AccountsOptions:
     long a letter is good. ``token_ttl`` is the life of connection and subscription tokens. ``session_ttl`` is how long a
     session lives unused, ``session_max`` at most. ``allowed_targets`` are origins where a sign-in may lead beside our own.
     ``subscription_channels`` are patterns of channels for which a signed-in person gets subscription tokens; ``{user}``
-    stands for the id of the person. ``templates`` is a folder whose pages and letters replace ours, by file name."""
+    stands for the id of the person; ``staff_channels`` are for staff alone. ``templates`` is a folder whose pages and letters replace ours, by file name."""
 
     enabled: bool = False
     base_url: str = ""
@@ -63,6 +63,7 @@ class AccountsOptions:
     allowed_targets: tuple[str, ...] = ()
     subscription_channels: tuple[str, ...] = ("user:{user}", "user:{user}:*")
     staff: tuple[str, ...] = ()
+    staff_channels: tuple[str, ...] = ("staff:*",)
     templates: str = ""
     pipeline: tuple[str, ...] = ()
     providers: tuple[ProviderOptions, ...] = ()

@@ -1,5 +1,6 @@
 """Tokens that signed-in people get."""
 
+from dataclasses import replace
 from functools import partial
 
 import jwt
@@ -68,6 +69,13 @@ def test_a_subscription_token_is_for_ones_own_channels_only():
     with pytest.raises(AccountRefused) as refused:
         tokens().subscription(ANNA, "user:u2")
     assert (refused.value.status, refused.value.field) == (403, "channel")
+
+
+def test_channels_of_staff_are_for_staff():
+    with pytest.raises(AccountRefused):
+        tokens().subscription(ANNA, "staff:payments")
+    token, _ = tokens().subscription(replace(ANNA, is_staff=True), "staff:payments")
+    assert result_of(verifier().verify_subscription(token)).channel == "staff:payments"
 
 
 def test_a_window_that_waits_gets_one_channel_and_no_name():
