@@ -47,7 +47,8 @@ class AccountsOptions:
     long a letter is good. ``token_ttl`` is the life of connection and subscription tokens. ``session_ttl`` is how long a
     session lives unused, ``session_max`` at most. ``allowed_targets`` are origins where a sign-in may lead beside our own.
     ``subscription_channels`` are patterns of channels for which a signed-in person gets subscription tokens; ``{user}``
-    stands for the id of the person; ``staff_channels`` are for staff alone. ``templates`` is a folder whose pages and letters replace ours, by file name."""
+    stands for the id of the person; ``staff_channels`` are for staff alone. ``templates`` is a folder whose pages and
+    letters replace ours, by file name."""
 
     enabled: bool = False
     base_url: str = ""
