@@ -75,8 +75,9 @@ FAMILIES = {
     "hiredis": "Redis", "txredisapi": "Redis",
     "txpostgres": "PostgreSQL", "psycopg2": "PostgreSQL",
     "jwt": "JWT", "cryptography": "JWT",
+    "braintree": "Braintree", "requests": "Braintree", "urllib3": "Braintree",
 }  # fmt: skip
-"""Libraries that are two halves of one."""
+"""Libraries that are parts of one."""
 
 OUTSIDE = {"tap", "tap_accounts", "cli"}
 """Modules that may import everything, and that nobody imports."""

@@ -15,3 +15,7 @@ MAILERS = {
     "console": "rtserver.services.mail_file:ConsoleMailer",
     "smtp": "rtserver.services.mail_smtp:SmtpMailer",
 }
+
+GATEWAYS = {
+    "braintree": "rtserver.services.gateway_braintree:BraintreeGateway",
+}
