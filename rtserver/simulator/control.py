@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -120,7 +120,7 @@ def about(desk: Desk, _said: Json) -> Any:
         "simulator": "braintree",
         "merchant_id": gateway.setup.keys.merchant_id,
         "settings": gateway.settings.view(),
-        "counts": {name: len(list_of(gateway)) for name, list_of in LISTS.items()},
+        "counts": {name: len(everything(gateway)) for name, (everything, _) in LISTS.items()},
         "orders": [f"{verb} /_sim{pattern.pattern.replace(ID, ':id')}" for verb, pattern, _ in TABLE],
     }
 
@@ -171,16 +171,20 @@ def clear_faults(desk: Desk, _said: Json) -> Any:
 
 # What it has
 
-LISTS: Mapping[str, Callable[[Gateway], Sequence[Value]]] = {
-    "transactions": lambda gateway: [each.view() for each in gateway.transactions.shelf],
-    "customers": lambda gateway: [gateway.vault.customer_view(each) for each in gateway.vault.customers],
-    "payment_methods": lambda gateway: [gateway.vault.method_view(each) for each in gateway.vault.methods],
-    "subscriptions": lambda gateway: [each.view(gateway.subscriptions.today) for each in gateway.subscriptions.shelf],
-    "disputes": lambda gateway: [each.view() for each in gateway.disputes.shelf],
-    "plans": lambda gateway: [each.view() for each in gateway.subscriptions.plans],
-    "merchant_accounts": lambda gateway: [each.view() for each in gateway.accounts.shelf],
-    "webhooks": lambda gateway: [each.view() for each in gateway.webhooks.all()],
+LISTS: Mapping[str, tuple[Callable[[Gateway], Any], Callable[[Gateway, Value], Value]]] = {
+    "transactions": (lambda gateway: gateway.transactions.shelf, lambda _gateway, one: one.view()),
+    "customers": (lambda gateway: gateway.vault.customers, lambda gateway, one: gateway.vault.customer_view(one)),
+    "payment_methods": (lambda gateway: gateway.vault.methods, lambda gateway, one: gateway.vault.method_view(one)),
+    "subscriptions": (
+        lambda gateway: gateway.subscriptions.shelf,
+        lambda gateway, one: one.view(gateway.subscriptions.today),
+    ),
+    "disputes": (lambda gateway: gateway.disputes.shelf, lambda _gateway, one: one.view()),
+    "plans": (lambda gateway: gateway.subscriptions.plans, lambda _gateway, one: one.view()),
+    "merchant_accounts": (lambda gateway: gateway.accounts.shelf, lambda _gateway, one: one.view()),
+    "webhooks": (lambda gateway: gateway.webhooks.all(), lambda _gateway, one: one.view()),
 }
+"""Name -> all of a kind, and how one of them is told."""
 
 
 @order("GET", f"/objects/{ID}")
@@ -188,7 +192,8 @@ def objects(desk: Desk, _said: Json, name: str) -> Any:
     """The newest thousand of a kind, oldest first."""
     if name not in LISTS:
         raise BadOrder(f"objects: one of {', '.join(LISTS)}")
-    return list(LISTS[name](desk.gateway))[-MAX_LISTED:]
+    everything, view = LISTS[name]
+    return [view(desk.gateway, one) for one in list(everything(desk.gateway))[-MAX_LISTED:]]
 
 
 @order("GET", "/nonces")

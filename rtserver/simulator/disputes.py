@@ -19,7 +19,8 @@ UPLOAD = ("document_upload",)
 MAX_DISPUTES = 1_000
 MAX_DOCUMENTS = 100
 MAX_EVIDENCE = 100
-MAX_COMMENT = 50_000
+MAX_COMMENT = 4_000
+MAX_HISTORY = 50
 REPLY_DAYS = 10
 
 SIGNATURES: Mapping[bytes, str] = {b"%PDF-": "application/pdf", b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg"}
@@ -108,9 +109,8 @@ class Dispute:
     def enter(self, status: State, at: datetime) -> None:
         self.status = status
         self.updated_at = at
-        self.history.insert(
-            0, {"status": status, "timestamp": at, "effective_date": at.date(), "disbursement_date": None}
-        )
+        event = {"status": status, "timestamp": at, "effective_date": at.date(), "disbursement_date": None}
+        self.history = [event, *self.history][:MAX_HISTORY]
 
     def view(self) -> dict[str, Value]:
         paid = self.transaction

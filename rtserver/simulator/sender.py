@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectError, TimeoutError
+from twisted.internet.error import ConnectError, ConnectionClosed, TimeoutError
 from twisted.logger import Logger
 from twisted.web.client import Agent, FileBodyProducer, PartialDownloadError, ResponseFailed, readBody
 from twisted.web.http_headers import Headers
@@ -93,7 +93,7 @@ class Sender:
         asked = Deferred.fromCoroutine(self._exchange(verb, url, headers, producer))
         try:
             return await asked.addTimeout(TIMEOUT, self._reactor)
-        except (ConnectError, TimeoutError, ResponseFailed) as error:
+        except (ConnectError, ConnectionClosed, TimeoutError, ResponseFailed) as error:
             return {"status": 0, "body": type(error).__name__}
 
     async def _exchange(self, verb: bytes, url: str, headers: Headers, producer: Any) -> dict[str, Any]:

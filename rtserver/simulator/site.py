@@ -28,7 +28,7 @@ log = Logger()
 
 MAX_BODY = 4 * 1024 * 1024
 """Bytes of a file, with its form."""
-MAX_XML = 256 * 1024
+MAX_XML = 64 * 1024
 MAX_HELD = 500
 """Requests that wait for something at once."""
 API_VERSION = "6"

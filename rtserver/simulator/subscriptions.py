@@ -21,6 +21,7 @@ from rtserver.simulator.xml_wire import Array, Value, inside
 PLACE = ("subscription",)
 MAX_SUBSCRIPTIONS = 10_000
 MAX_PLANS = 1_000
+MAX_HISTORY = 50
 MAX_SHOWN = 20
 """Transactions in an answer, newest first, as the gateway does it."""
 
@@ -101,7 +102,7 @@ class Subscription:
             "plan_id": self.plan.id,
         }
         event |= {"currency_iso_code": self.account.currency, "user": "simulator", "subscription_source": "api"}
-        self.history.insert(0, event)
+        self.history = [event, *self.history][:MAX_HISTORY]
 
     def bill(self) -> dict[str, Value]:
         """What a transaction tells of the subscription that it is for."""

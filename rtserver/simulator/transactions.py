@@ -272,7 +272,8 @@ class Transactions:
         rest = found.amount - self._sum(found.refund_ids)
         if not rest:
             raise Refused("91512")
-        back = self._child(found, self._part(params.get("amount"), rest, found.currency, "91521"), _kept(params))
+        amount = self._part(params.get("amount"), rest, found.currency, "91521")
+        back = self._child(found, amount, {**_kept(found.said), **_kept(params)})
         back.type = "credit"
         back.refunded_transaction_id = found.id
         back.begin(Status.SUBMITTED)

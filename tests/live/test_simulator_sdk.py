@@ -335,10 +335,11 @@ def test_what_is_not_settled_can_be_voided_once(sim, gateway):
 
 
 def test_what_is_settled_can_be_refunded_in_parts_up_to_its_amount(sim, gateway):
-    key = settled(sim, gateway, "30.00")
+    key = settled(sim, gateway, "30.00", order_id="o-1")
     first = gateway.transaction.refund(key, "10.00").transaction
     assert (first.type, first.amount, first.refunded_transaction_id) == ("credit", Decimal("10.00"), key)
     assert codes(gateway.transaction.refund(key, "20.01")) == ["91521"]
+    assert first.order_id == gateway.transaction.find(key).order_id == "o-1"
     rest = gateway.transaction.refund(key, {"order_id": "back"}).transaction
     assert (rest.amount, rest.order_id) == (Decimal("20.00"), "back")
     assert codes(gateway.transaction.refund(key)) == ["91512"]
