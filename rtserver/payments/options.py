@@ -10,7 +10,7 @@ from rtserver.core.options import Seconds
 
 @dataclass(frozen=True, slots=True)
 class PaymentsOptions:
-    """``mode``: "simulator" speaks to the gateway's stand-in at ``simulator_url`` and is refused in production; "sandbox" and
+    """``mode``: "simulator" speaks to the gateway's stand-in at ``simulator_url`` and is refused in production (``start_simulator``: the server runs it); "sandbox" and
     "production" to Braintree. ``merchant_account`` "": the default one of the merchant. ``connect_timeout`` and ``timeout``
     bound one call; its outcome is "unknown" when it takes longer. ``threads`` is how many calls run at a time, ``queue`` how
     many may wait. ``staff_channel`` and ``channel`` name where changes are published; ``{user}`` stands for the payer.
@@ -19,6 +19,7 @@ class PaymentsOptions:
     enabled: bool = False
     mode: Literal["simulator", "sandbox", "production"] = "simulator"
     simulator_url: str = "http://127.0.0.1:3999"
+    start_simulator: bool = False
     merchant_id: str = ""
     public_key: str = field(default="", repr=False)
     private_key: str = field(default="", repr=False)

@@ -13,6 +13,8 @@ from typing import Any
 
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.stdio import StandardIO
 from twisted.logger import (
     FilteringLogObserver,
     LogLevel,
@@ -21,6 +23,7 @@ from twisted.logger import (
     textFileLogObserver,
 )
 from twisted.protocols.policies import WrappingFactory
+from twisted.python.failure import Failure
 
 from rtserver.simulator.control import Desk
 from rtserver.simulator.faults import Faults
@@ -78,6 +81,7 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
         metavar="ID=CURRENCY",
         help="again and again; the first is the default",
     )
+    parser.add_argument("--until-input-ends", action="store_true", help="end when the standard input does")
     parser.add_argument("--quiet", action="store_true", help="log warnings only")
     return parser.parse_args(given)
 
@@ -100,6 +104,17 @@ def build(reactor: Any, options: argparse.Namespace) -> Door:
     return made
 
 
+class LastWord(Protocol):
+    """Whoever started us has ended, or closed our standard input."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        from twisted.internet import reactor as installed
+
+        reactor: Any = installed
+        if reactor.running:
+            reactor.stop()
+
+
 def begin_log(quiet: bool) -> None:
     level = LogLevel.warn if quiet else LogLevel.info
     observer: Any = FilteringLogObserver(textFileLogObserver(sys.stderr), [LogLevelFilterPredicate(level)])  # type: ignore[list-item, arg-type]
@@ -118,6 +133,8 @@ def main(given: Sequence[str]) -> int:
     except CannotListenError as error:
         print(f"port {options.port} cannot be had ({error.socketError}): choose another with --port", file=sys.stderr)
         return 1
+    if options.until_input_ends:
+        StandardIO(LastWord())
     print(f"the simulator listens on {options.host}:{listening.getHost().port}", flush=True)
     reactor.run()
     return 0
