@@ -10,11 +10,12 @@ from rtserver.core.options import Seconds
 
 @dataclass(frozen=True, slots=True)
 class PaymentsOptions:
-    """``mode``: "simulator" speaks to the gateway's stand-in at ``simulator_url`` and is refused in production (``start_simulator``: the server runs it); "sandbox" and
-    "production" to Braintree. ``merchant_account`` "": the default one of the merchant. ``connect_timeout`` and ``timeout``
-    bound one call; its outcome is "unknown" when it takes longer. ``threads`` is how many calls run at a time, ``queue`` how
-    many may wait. ``staff_channel`` and ``channel`` name where changes are published; ``{user}`` stands for the payer.
-    ``reconcile_at`` is the hour of the nightly report, in UTC; "" is never."""
+    """``mode``: "simulator" speaks to the gateway's stand-in at ``simulator_url``, which this server runs with
+    ``start_simulator``, and is refused in production; "sandbox" and "production" to Braintree. ``merchant_account`` "": the
+    default one of the merchant. ``connect_timeout`` and ``timeout`` bound one call; its outcome is "unknown" when it takes
+    longer. ``threads`` is how many calls run at a time, ``queue`` how many may wait. ``staff_channel`` and ``channel`` name
+    where changes are published; ``{user}`` stands for the payer. ``reconcile_at`` is the hour of the nightly report, in UTC;
+    "" is never."""
 
     enabled: bool = False
     mode: Literal["simulator", "sandbox", "production"] = "simulator"

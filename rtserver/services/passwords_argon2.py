@@ -1,5 +1,5 @@
-"""Hashes of passwords with Argon2id, in threads of their own: two at a time, so that people who sign in leave room for everybody
-else. The library releases the interpreter's lock while it works."""
+"""Hashes of passwords with Argon2id, in threads of their own: two at a time, so that people who sign in leave room for
+everybody else. The library releases the interpreter's lock while it works."""
 
 from __future__ import annotations
 
