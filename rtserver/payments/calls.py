@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import Deferred, TimeoutError, gatherResults
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
@@ -34,6 +34,7 @@ BROKEN = Outcome(AttemptState.UNKNOWN, "broken_call", "")
 TIMEOUT = Outcome(AttemptState.UNKNOWN, "timeout", "")
 
 Done = Callable[[Attempt], Awaitable[None]]
+Ask = Callable[[Attempt], Awaitable[Outcome]]
 
 
 @dataclass(slots=True)
@@ -53,9 +54,14 @@ class Calls:
         self.ledger = ledger
         self._running: dict[str, _Running] = {}
         self._kept: OrderedDict[str, tuple[Sale, float]] = OrderedDict()
+        self._others: dict[Op, Ask] = {}
         self._is_closing = False
 
     # Calling
+
+    def offer(self, op: Op, ask: Ask) -> None:
+        """How to call for what is not about orders."""
+        self._others[op] = ask
 
     def check_open(self) -> None:
         """Raises ``PaymentRefused`` while the server shuts down: nothing new is to be written down then."""
@@ -101,7 +107,7 @@ class Calls:
             return await gateway.sale(sale) if sale is not None else BROKEN
         if attempt.op is Op.SETTLE:
             return await gateway.settle(attempt, attempt.is_part)
-        plain = {Op.VOID: gateway.void, Op.REFUND: gateway.refund, Op.RETRY: gateway.retry_charge}
+        plain = {Op.VOID: gateway.void, Op.REFUND: gateway.refund, **self._others}
         return await plain[attempt.op](attempt)
 
     async def _run(self, running: _Running, sale: Sale | None, timer: Any, done: Done | None) -> None:
@@ -192,12 +198,9 @@ class Calls:
         """Begin nothing, and let what is under way come to its end within the deadline. How many calls were left behind."""
         self._is_closing = True
         self._kept.clear()
-        everything = gatherResults([each.ended for each in self._running.values()], consumeErrors=True)
-        try:
-            await everything.addTimeout(self._parts.deadline, self._parts.reactor)
-        except TimeoutError:
-            return len(self._running)
-        return 0
+        everything = DeferredList([each.ended for each in self._running.values()], consumeErrors=True)
+        await everything.addTimeout(self._parts.deadline, self._parts.reactor)
+        return len(self._running)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         Deferred.fromCoroutine(work).addErrback(_tell)

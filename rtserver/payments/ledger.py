@@ -178,7 +178,7 @@ def is_its(attempt: Attempt, found: GatewayTransaction) -> bool:
 def _judged(attempt: Attempt, outcome: Outcome, stands: Standing) -> Outcome:
     """What an outcome means for this attempt."""
     seen = outcome.transaction
-    if outcome.state is AttemptState.APPROVED and seen is None:
+    if outcome.state is AttemptState.APPROVED and seen is None and attempt.order_id:
         return Outcome(AttemptState.UNKNOWN, "no_transaction", "")
     if outcome.state is AttemptState.APPROVED and attempt.op is Op.SALE and seen and seen.amount != attempt.amount:
         sentence = f"{seen.amount} were approved instead of {attempt.amount}. It is undone; use another card."

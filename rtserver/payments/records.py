@@ -17,6 +17,8 @@ class Op(StrEnum):
     SETTLE = "settle"
     VOID = "void"
     REFUND = "refund"
+    SUBSCRIBE = "subscribe"
+    """Begin a subscription; its first period may be charged at once."""
     RETRY = "retry"
     """Charge a subscription that is past due."""
 
