@@ -233,11 +233,15 @@ RESEND = Rate("resend", 1, 30)
 DIGITS = Rate("digits", 15, _DAY)
 """Digits typed for one address, whatever the letter: of a million, so nobody guesses them in years."""
 
+SESSION_REMOTE = Rate("session_remote", 600, 600)
+"""Sessions of nobody yet that one address of the network begins: each is a row for half an hour."""
+
 RATES: Mapping[str, Rate] = {
     rate.name: rate
     for rate in (
         *(SIGN_IN, SIGN_IN_NAME, SIGN_IN_REMOTE, PASSWORD),
         *(LETTER, LETTER_DAY, LETTER_REMOTE, RESEND, DIGITS),
+        SESSION_REMOTE,
     )
 }
 

@@ -131,7 +131,7 @@ class AccountEndpoint(Endpoint):
 def _describe(door: Door, function: Callable[..., Any]) -> Description:
     is_post = door.method == "POST"
     always = (303, 403) if is_post and door.manners.is_guarded else ()
-    statuses = sorted({*always, *door.others, 503})
+    statuses = sorted({*always, *door.others, 429, 503})
     return Description(
         *docstring(function),
         tags=TAGS,

@@ -13,6 +13,7 @@ from rtserver.accounts.parts import Asker
 from rtserver.accounts.records import Account, Session
 from rtserver.app.endpoint import HTTPError
 from rtserver.app.parameters import Given
+from rtserver.core.accounts import SESSION_REMOTE
 from rtserver.web.accounts.cookies import SESSION
 from rtserver.web.accounts.desk import Desk
 from rtserver.web.endpoints import TwistedIncoming
@@ -161,8 +162,11 @@ class Visit(Given):
     # What changes
 
     async def begin(self) -> Session | None:
-        """The session of the browser, a new one if need be. Who asks with HEAD wants nothing to be begun."""
+        """The session of the browser, a new one if need be. Who asks with HEAD wants nothing to be begun. Raises
+        ``RateLimited``."""
         if self.session is None and self.method != "HEAD":
+            if self.remote:
+                await self._desk.parts.rates.spend(SESSION_REMOTE, self.remote)
             self.session, cookie = await self._desk.parts.sessions.begin(self.agent, self.remote)
             self._set(self._desk.cookies.session, cookie)
         return self.session

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from rtserver.core.accounts import SESSION_REMOTE
 from rtserver.web.accounts.cookies import Cookies
 from tests.accounts.house import PASSWORD, changed
 from tests.deadline import deadline
@@ -222,3 +223,17 @@ async def test_what_no_form_of_ours_sends_is_refused(tmp_path: Path, body: bytes
         headers = {"Content-Type": "application/x-www-form-urlencoded", "X-CSRF-Token": browser.csrf}
         answer = await browser._ask("POST", "/auth/sign-in", body, headers)
         assert answer.status == status
+
+
+@deadline(60)
+async def test_one_address_of_the_network_cannot_fill_the_table_of_sessions(tmp_path: Path) -> None:
+    async with web_house(tmp_path) as web:
+        for _ in range(SESSION_REMOTE.n):
+            assert (await web.browser().read("/auth/session")).status == 200
+        refused = await web.browser().read("/auth/session")
+        assert refused.status == 429
+        assert int(refused.header("retry-after") or 0) > 0
+        assert (await web.browser().get("/auth/sign-in")).status == 429
+        assert web.page()[0] == "error"
+        web.house.unix += SESSION_REMOTE.seconds
+        assert (await web.browser().read("/auth/session")).status == 200
