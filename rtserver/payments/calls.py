@@ -20,6 +20,8 @@ from rtserver.payments.records import Attempt, AttemptState, GatewayTransaction,
 
 _log = Logger()
 
+SPARE = 1.0
+"""Seconds after the deadline. The gateway keeps it by itself, and knows more about what it means."""
 KEPT = 1000
 """Sales of which the nonce is remembered, so that they can be repeated while their outcome is unknown."""
 KEPT_FOR = 900.0
@@ -74,7 +76,7 @@ class Calls:
         running = self._running[attempt.id] = _Running(attempt)
         if sale is not None:
             self._keep(sale)
-        timer = self._parts.reactor.callLater(self._parts.deadline, self._too_late, running)
+        timer = self._parts.reactor.callLater(self._parts.deadline + SPARE, self._too_late, running)
         self._spawn(self._run(running, sale, timer, done))
 
     def is_running(self, attempt_id: str) -> bool:
@@ -124,6 +126,13 @@ class Calls:
             self._release(running, None)
             del self._running[attempt.id]
             running.ended.callback(None)
+
+    def late(self, attempt: Attempt, outcome: Outcome) -> None:
+        """The outcome of a call came when nobody waited for it any more."""
+        self._spawn(self._written(attempt.id, outcome))
+
+    async def _written(self, attempt_id: str, outcome: Outcome) -> None:
+        await self._write(attempt_id, outcome)
 
     def _too_late(self, running: _Running) -> None:
         self._spawn(self._say_unknown(running))
@@ -199,7 +208,7 @@ class Calls:
         self._is_closing = True
         self._kept.clear()
         everything = DeferredList([each.ended for each in self._running.values()], consumeErrors=True)
-        await everything.addTimeout(self._parts.deadline, self._parts.reactor)
+        await everything.addTimeout(self._parts.deadline + 2 * SPARE, self._parts.reactor)
         return len(self._running)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

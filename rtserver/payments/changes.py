@@ -209,8 +209,8 @@ def _refund(stands: Standing, asked: _Asked, moved: int) -> _Step | None:
     if not lefts and not moved and any(each.status in VOIDABLE for each in stands.live):
         raise _refusal("not_settled", "This payment is not settled yet: void it instead.")
     if asked.amount and wanted > total:
-        left = Money(total, asked.amount.currency)
-        raise _refusal("too_much", f"At most {left} can be refunded.", "amount", 422)
+        most = Money(total, asked.amount.currency)
+        raise _refusal("too_much", f"At most {most} can be refunded.", "amount", 422)
     if wanted <= 0:
         _check_some(moved)
         return None

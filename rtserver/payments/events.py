@@ -13,9 +13,9 @@ from typing import Any
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import Logger
 
-from rtserver.core.errors import RtError
 from rtserver.core.ports import Row, Transaction
 from rtserver.payments.parts import Parts
+from rtserver.payments.rounds import Rounds
 from rtserver.payments.rows import as_json, of_json
 
 _log = Logger()
@@ -93,87 +93,22 @@ class EventDelivery:
     def __init__(self, parts: Parts, functions: Sequence[OnPayment]) -> None:
         self._parts = parts
         self._functions = tuple(functions)
-        self._lease = parts.database.lease(TABLE, self._gained, self._lost, self.wake)
-        self._held = False
-        self._working: Deferred[None] | None = None
-        self._resting: Deferred[None] | None = None
-        self._called = False
-        """Whether somebody called while a round was under way."""
+        self._rounds = Rounds(parts, TABLE, self._round, "handing on news of payments")
         self._swept_at = float("-inf")
-        self._trouble = ""
 
     async def start(self) -> None:
-        self._lease.start()
+        await self._rounds.start()
 
     async def stop(self) -> None:
         """What is being handed on comes to its end; the rest waits for the next start."""
-        await self._lease.stop()
-        if self._working is not None:
-            await self._working
+        await self._rounds.stop()
 
-    def wake(self) -> None:
-        """There may be events."""
-        self._called = True
-        self._rise()
-
-    def _gained(self) -> None:
-        self._held = True
-        if self._working is None:
-            self._working = Deferred.fromCoroutine(self._work())
-            self._working.addErrback(lambda failure: _log.failure("handing on of payments ended", failure))
-            self._working.addBoth(self._ended)
-
-    def _lost(self) -> None:
-        self._held = False
-        self._rise()
-
-    def _ended(self, _: None) -> None:
-        self._working = None
-        if self._held:
-            self._gained()
-
-    async def _work(self) -> None:
-        while self._held:
-            self._called = False
-            found = False
-            try:
-                found = await self._round()
-                self._trouble = ""
-            except Exception as error:
-                self._tell(error)
-                self._called = False
-            if not found and not self._called:
-                await self._rest()
-
-    def _tell(self, error: Exception) -> None:
-        """Once for each trouble, until a round gets through."""
-        if not isinstance(error, RtError):
-            _log.failure("a round of handing on payments failed")
-        elif self._trouble != str(error):
-            self._trouble = str(error)
-            _log.warn("news of payments have to wait: {why}", why=str(error))
-
-    async def _rest(self) -> None:
-        if not self._held:
-            return
-        self._resting = Deferred()
-        timer = self._parts.reactor.callLater(INTERVAL, self._rise)
-        await self._resting
-        if timer.active():
-            timer.cancel()
-
-    def _rise(self) -> None:
-        resting, self._resting = self._resting, None
-        if resting is not None:
-            resting.callback(None)
-
-    async def _round(self) -> bool:
-        """Whether there were any."""
+    async def _round(self) -> float:
         parts = self._parts
         await self._sweep()
         rows = await parts.database.run(_DUE, (parts.now,))
         await gatherResults([Deferred.fromCoroutine(self._hand_on(row)) for row in rows], consumeErrors=True)
-        return bool(rows)
+        return 0 if rows else INTERVAL
 
     async def _hand_on(self, row: Row) -> None:
         number, event_id, kind, user_id, order_id, record, created_at, tries = row

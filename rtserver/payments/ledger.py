@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from twisted.logger import Logger
@@ -81,6 +82,8 @@ class Ledger:
             return await self._late(transaction, attempt, outcome)
         stands = await self._stands(transaction, attempt.order_id)
         outcome = _judged(attempt, outcome, stands)
+        if outcome.state is AttemptState.APPROVED and attempt.op is Op.SALE and self._parts.options.needs_3d_secure:
+            outcome = _confirmed(outcome)
         if outcome.state is AttemptState.UNKNOWN:
             return await self._unknown(transaction, attempt, outcome)
         attempt = await attempts.conclude(transaction, attempt, outcome, self._parts.now)
@@ -187,3 +190,13 @@ def _judged(attempt: Attempt, outcome: Outcome, stands: Standing) -> Outcome:
         # It must be undone sometime: it is repeated until there is an answer.
         return replace(outcome, state=AttemptState.UNKNOWN)
     return outcome
+
+
+def _confirmed(outcome: Outcome) -> Outcome:
+    """Whether the bank of a card stands in for the payment, as 3-D Secure promises; the gateway has seen to it that there was
+    a try. Other ways to pay have nothing of the kind."""
+    secure = outcome.transaction.details.get("three_d_secure") if outcome.transaction else None
+    if not isinstance(secure, Mapping) or secure.get("liability_shifted") is True:
+        return outcome
+    sentence = "Your bank did not confirm that it was you. The payment is undone: try again, or use another card."
+    return replace(outcome, state=AttemptState.REJECTED, code="three_d_secure", sentence=sentence, is_soft=True)

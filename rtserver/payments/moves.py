@@ -25,6 +25,7 @@ RANKS = {
     "failed": 6,
     "voided": 6,
     "settlement_declined": 6,
+    "settlement_failed": 6,
 }
 """A transaction takes a status only of the same or a higher rank."""
 
@@ -163,7 +164,7 @@ def state_of(stands: Standing) -> OrderState:
         return OrderState.SETTLED if is_settled else OrderState.PAID
     if stands.live:
         return OrderState.AUTHORIZED
-    is_declined = any(each.status == "settlement_declined" for each in stands.wanted)
+    is_declined = any(each.status in ("settlement_declined", "settlement_failed") for each in stands.wanted)
     return OrderState.FAILED if is_declined else OrderState.VOIDED
 
 

@@ -10,11 +10,11 @@ an answer.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import Logger
 
-from rtserver.core.errors import RtError
 from rtserver.payments import attempts, transactions
 from rtserver.payments.calls import Calls
 from rtserver.payments.errors import GatewayAway, GatewayRefused
@@ -22,6 +22,7 @@ from rtserver.payments.ledger import is_its
 from rtserver.payments.moves import CAPTURED, outcome_of
 from rtserver.payments.parts import Parts
 from rtserver.payments.records import Attempt, AttemptState, GatewayTransaction, Op, Outcome
+from rtserver.payments.rounds import Rounds
 
 _log = Logger()
 
@@ -40,8 +41,9 @@ INTERVAL = 1.0
 AWHILE = 5_000
 """Milliseconds until the next look at an attempt whose call is still under way here."""
 
-KEY_REFUSED = "91523"
-"""How the codes begin that refuse a request because of its key: 915230 to 915235."""
+NOT_REPEATED = {"915230", "915231", "915234"}
+"""Answers to a repeated call by which nothing was done this time: its key is too long, the merchant has no keys, the first
+request with it failed."""
 UNTRUSTED = {"duplicate", "duplicate_request"}
 """Rejections of a repeated call that say that there was another one before it."""
 
@@ -71,79 +73,23 @@ class Reconciler:
             Op.REFUND: self._look_at_refund,
             **(others or {}),
         }
-        self._lease = parts.database.lease(TABLE, self._gained, self._lost, self.wake)
-        self._held = False
-        self._working: Deferred[None] | None = None
-        self._resting: Deferred[None] | None = None
-        self._trouble = ""
-
-    # Life
+        self._rounds = Rounds(parts, TABLE, self.round, "looking for unknown payments")
 
     async def start(self) -> None:
-        self._lease.start()
+        await self._rounds.start()
 
     async def stop(self) -> None:
         """The looks that are under way come to their end."""
-        await self._lease.stop()
-        if self._working is not None:
-            await self._working
-
-    def wake(self) -> None:
-        """There is a new attempt; nothing is to be looked for before its deadline."""
-
-    def _gained(self) -> None:
-        self._held = True
-        if self._working is None:
-            self._working = Deferred.fromCoroutine(self._work())
-            self._working.addErrback(lambda failure: _log.failure("looking for payments ended", failure))
-            self._working.addBoth(self._ended)
-
-    def _lost(self) -> None:
-        self._held = False
-        self._rise()
-
-    def _ended(self, _: None) -> None:
-        self._working = None
-        if self._held:
-            self._gained()
-
-    async def _work(self) -> None:
-        while self._held:
-            try:
-                await self.round()
-                self._trouble = ""
-            except Exception as error:
-                self._tell(error)
-            await self._rest()
-
-    def _tell(self, error: Exception) -> None:
-        """Once for each trouble, until a round gets through."""
-        if not isinstance(error, RtError):
-            _log.failure("a round of looking for payments failed")
-        elif self._trouble != str(error):
-            self._trouble = str(error)
-            _log.warn("unknown payments have to wait: {why}", why=str(error))
-
-    async def _rest(self) -> None:
-        if not self._held:
-            return
-        self._resting = Deferred()
-        timer = self._parts.reactor.callLater(INTERVAL, self._rise)
-        await self._resting
-        if timer.active():
-            timer.cancel()
-
-    def _rise(self) -> None:
-        resting, self._resting = self._resting, None
-        if resting is not None:
-            resting.callback(None)
+        await self._rounds.stop()
 
     # Looking
 
-    async def round(self) -> None:
-        """Look once for every attempt that is due, at most ``BATCH``. Raises ``StoreError``."""
+    async def round(self) -> float:
+        """Look once for every attempt that is due, at most ``BATCH``. Returns the seconds until the next round. Raises
+        ``StoreError``."""
         due = await attempts.due(self._parts.database, self._parts.now, BATCH)
         await gatherResults([Deferred.fromCoroutine(self._look(each)) for each in due], consumeErrors=True)
+        return INTERVAL
 
     async def _look(self, attempt: Attempt) -> None:
         if self._calls.is_running(attempt.id):
@@ -175,12 +121,13 @@ class Reconciler:
 
     async def _look_at_sale(self, attempt: Attempt) -> Outcome | None:
         sale = self._calls.kept(attempt.id)
-        is_repeated = sale is not None and attempt.checks < REPEATS
-        if is_repeated:
-            answered = await self._calls.ask(attempt, sale)
+        is_repeated = False
+        if sale is not None and attempt.checks < REPEATS:
+            answered = await self._calls.ask(attempt, replace(sale, attempt=attempt))
             if _is_of(attempt, answered):
                 return answered
-        else:
+            is_repeated = answered.code not in NOT_REPEATED
+        if not is_repeated:
             self._calls.forget(attempt.id)
         found = await self._search(attempt)
         if found is not None:
@@ -197,8 +144,6 @@ class Reconciler:
         if not own:
             return None
         first, *others = sorted(own, key=_goodness)
-        if outcome_of(first).state is AttemptState.UNKNOWN:
-            return None
         if others:
             await self._calls.finish(attempt.id, outcome_of(first))
             for each in others:
@@ -219,15 +164,16 @@ class Reconciler:
         if found is not None:
             return found
         answered = await self._calls.ask(attempt)
-        if answered.state in (AttemptState.APPROVED, AttemptState.UNKNOWN):
+        is_nothing = answered.code in NOT_REPEATED or answered.code in UNTRUSTED
+        if answered.state is AttemptState.APPROVED:
             return answered
-        if answered.state is AttemptState.ERROR:
-            # It was not sent this time, which says nothing about the first.
+        if answered.state in (AttemptState.UNKNOWN, AttemptState.ERROR) and not is_nothing:
+            # Whether it was sent this time or not, that says nothing about the first.
             return None
         found = await look(attempt)
         if found is not None:
             return found
-        if answered.code.startswith(KEY_REFUSED) or answered.code in UNTRUSTED:
+        if is_nothing:
             return UNDONE if attempt.empties + 1 >= EMPTY else EMPTY_SEARCH
         return answered
 
