@@ -17,9 +17,13 @@ from rtserver.payments.errors import GatewayAway
 from rtserver.payments.ledger import Finished
 from rtserver.payments.parts import Parts
 from rtserver.payments.records import GatewayTransaction
+from rtserver.payments.rows import Runs, of_json
 
 T = TypeVar("T")
 S = TypeVar("S")
+
+_SUBSCRIPTION = "subscription"
+"""The name in the details of a transaction."""
 
 READS = 3
 """Reads of one object in a row."""
@@ -66,5 +70,11 @@ async def put_foreign(parts: Parts, transaction: Transaction, seen: GatewayTrans
     """A transaction of a subscription, or of nobody."""
     details = dict(seen.details)
     if seen.subscription_id:
-        details["subscription"] = seen.subscription_id
+        details[_SUBSCRIPTION] = seen.subscription_id
     await transactions.put(transaction, replace(seen, details=details), "", "", parts.now)
+
+
+async def subscription_of(runs: Runs, transaction_id: str) -> str:
+    """The id of the subscription that a transaction is of, "" for none."""
+    rows = await runs.run("select details from rt_pay_transactions where id = ?", (transaction_id,))
+    return str(of_json(rows[0][0]).get(_SUBSCRIPTION, "")) if rows else ""

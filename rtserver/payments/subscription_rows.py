@@ -49,7 +49,9 @@ _UPDATE = f"""
         paid_through = ?, changed_at = ?
     where id = ? returning {_COLUMNS}
 """
-_LIVE = f"select {_COLUMNS} from rt_pay_subscriptions where user_id = ? and item_id = ? and status not in ({places(ENDED)})"
+_LIVE = (
+    f"select {_COLUMNS} from rt_pay_subscriptions where user_id = ? and item_id = ? and status not in ({places(ENDED)})"
+)
 _PAID_BY = f"""
     select 1 from rt_pay_subscriptions where user_id = ? and method = ? and status not in ({places(ENDED)}) limit 1
 """
@@ -134,7 +136,15 @@ async def is_paid_by(runs: Runs, user_id: str, token: str) -> bool:
 async def move(runs: Runs, wanted: Subscription, seen_at: int) -> Subscription:
     """Write down what may change. ``seen_at``: when this was true."""
     price = wanted.price
-    facts = (wanted.item_id, wanted.plan, wanted.method, wanted.status, price.minor, price.currency, wanted.paid_through)
+    facts = (
+        wanted.item_id,
+        wanted.plan,
+        wanted.method,
+        wanted.status,
+        price.minor,
+        price.currency,
+        wanted.paid_through,
+    )
     return _subscription((await runs.run(_UPDATE, (*facts, seen_at, wanted.id)))[0])
 
 

@@ -7,6 +7,7 @@ again and nothing is made twice. Whose a method is, only our own rows say.
 from __future__ import annotations
 
 from collections.abc import Sequence
+
 from twisted.logger import Logger
 
 from rtserver.core.errors import Conflict
@@ -28,8 +29,8 @@ MOST_METHODS = 20
 
 
 class Vault:
-    """Implements ``parts.Customers``. Each call raises ``PaymentRefused`` for what cannot be, ``GatewayAway`` when nothing can be
-    learned from the gateway now, ``GatewayRefused`` when it says no, and ``StoreUnavailable``."""
+    """Implements ``parts.Customers``. Each call raises ``PaymentRefused`` for what cannot be, ``GatewayAway`` when nothing can
+    be learned from the gateway now, ``GatewayRefused`` when it says no, and ``StoreUnavailable``."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -76,7 +77,9 @@ class Vault:
     async def save(self, payer: Payer, nonce: str, is_default: bool = False) -> SavedMethod:
         """Once for a nonce, however often this is asked."""
         if not nonce or len(nonce) > LONGEST_NONCE or not nonce.isprintable():
-            raise PaymentRefused("bad_nonce", "This is no nonce of the gateway: fill the card form again.", "nonce", 422)
+            raise PaymentRefused(
+                "bad_nonce", "This is no nonce of the gateway: fill the card form again.", "nonce", 422
+            )
         token = keyed(self._parts.key, "method", payer.id, nonce)[:ID]
         known = await methods.find(self._parts.database, token)
         if known is not None and known.is_saved:
@@ -180,5 +183,7 @@ class Vault:
 
 def _usable(kept: KeptMethod) -> SavedMethod:
     if kept.removed_at:
-        raise PaymentRefused("nonce_used", "This card was saved and deleted again: fill the card form anew.", "nonce", 409)
+        raise PaymentRefused(
+            "nonce_used", "This card was saved and deleted again: fill the card form anew.", "nonce", 409
+        )
     return kept.method
