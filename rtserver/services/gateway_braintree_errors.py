@@ -141,7 +141,7 @@ def never_connected(error: BaseException) -> bool:
     """Refused, no such name, no way through a proxy, or TLS that was not agreed on."""
     return any(
         isinstance(each, (NewConnectionError, ProxyError, ssl.SSLCertVerificationError))
-        or (isinstance(each, ssl.SSLError) and each.reason in HANDSHAKE)
+        or (isinstance(each, ssl.SSLError) and getattr(each, "reason", None) in HANDSHAKE)
         for each in _inside(error)
     )
 

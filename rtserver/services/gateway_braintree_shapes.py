@@ -110,7 +110,7 @@ def instrument(source: Any) -> str:
     card = inner(source, attribute) if attribute else None
     if attribute == "us_bank_account" or attribute.startswith("sepa"):
         return _ending(name, _last4(card))
-    behind = _ending(_brand(card) or ("" if name else "Card"), _last4(card))
+    behind = _ending(_brand(card) or ("Card" if kind and not name else ""), _last4(card))
     return f"{name} ({behind})" if name and behind else name or behind
 
 

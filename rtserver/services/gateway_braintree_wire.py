@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import requests
 from braintree.util.http import Http
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 LARGEST = 16 * 1024 * 1024
 """Bytes of an answer, unpacked."""
@@ -43,13 +44,23 @@ class Wire(Http):  # type: ignore[misc]
 
     def _read(self, response: requests.Response, latest: float) -> str:
         body = bytearray()
-        for chunk in response.iter_content(CHUNK):
+        while chunk := _part(response):
             body += chunk
             if len(body) > LARGEST:
-                raise requests.exceptions.ContentDecodingError("the answer is too long")
+                raise requests.exceptions.RequestException("the answer is too long")
             if self._clock() > latest:
                 raise requests.exceptions.ReadTimeout("the answer takes too long")
         return body.decode("utf-8")
+
+
+def _part(response: requests.Response) -> bytes:
+    """What is there: ``read`` would wait for a whole chunk, however slowly it comes. Errors as those of requests."""
+    try:
+        return bytes(response.raw.read1(CHUNK, decode_content=True))
+    except ReadTimeoutError:
+        raise requests.exceptions.ReadTimeout("the answer takes too long") from None
+    except HTTPError:
+        raise requests.exceptions.ConnectionError("the answer broke off") from None
 
 
 class TooManyRequests(Exception):
