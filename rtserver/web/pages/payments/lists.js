@@ -1,0 +1,124 @@
+// What the lists of the page look like. Everything that the server says is text, never HTML.
+
+const TONES = {
+  open: "",
+  checking: "waiting",
+  authorized: "good",
+  paid: "good",
+  settled: "good",
+  voided: "",
+  partly_refunded: "",
+  refunded: "",
+  disputed: "bad",
+  failed: "bad",
+  active: "good",
+  pending: "waiting",
+  past_due: "bad",
+};
+
+export const WORDS = {
+  open: "not paid",
+  checking: "checking…",
+  authorized: "held",
+  paid: "paid",
+  settled: "paid, settled",
+  voided: "released",
+  partly_refunded: "partly refunded",
+  refunded: "refunded",
+  disputed: "disputed",
+  failed: "failed",
+  past_due: "past due",
+};
+
+const when = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+/** An element: `make("p", { class: "soft" }, "text", other)`. */
+export function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value !== undefined) element.setAttribute(name, value);
+  }
+  element.append(...children.filter((each) => each !== ""));
+  return element;
+}
+
+export const money = ({ amount, price, currency }) => `${amount ?? price} ${currency}`;
+
+export const describe = ({ brand, kind, last4, expires }) =>
+  [brand || kind.replaceAll("_", " "), last4 && `ending in ${last4}`, expires && `(${expires})`].filter(Boolean).join(" ");
+
+const test = () => make("strong", { class: "test" }, "TEST");
+
+/** A row that can be chosen. */
+export function choice(name, value, { title, text = "", price = "", isTest = false, checked = false }) {
+  const heading = make("span", { class: "title" }, title, isTest ? " " : "", isTest ? test() : "");
+  return make(
+    "label",
+    { class: "choice" },
+    make("input", { type: "radio", name, value, checked }),
+    make("span", { class: "words" }, heading, text && make("span", { class: "soft" }, text)),
+    price && make("span", { class: "price" }, price),
+  );
+}
+
+const chip = (state) =>
+  make("span", { class: "chip", "data-tone": TONES[state] ?? "" }, WORDS[state] ?? state.replaceAll("_", " "));
+
+/** A button that does something once, and says below what went wrong. */
+function deed(label, named, run) {
+  const button = make("button", { type: "button", class: "plain", "aria-label": named }, label);
+  button.addEventListener("click", async () => {
+    const row = button.closest("li");
+    row.querySelector(".mistake")?.remove();
+    const buttons = row.querySelectorAll("button");
+    for (const each of buttons) each.disabled = true;
+    try {
+      await run();
+    } catch (error) {
+      row.append(make("p", { class: "mistake", role: "alert" }, error.message));
+    } finally {
+      for (const each of buttons) each.disabled = false;
+    }
+  });
+  return button;
+}
+
+const sums = ({ state, refunded, captured, currency }) =>
+  state === "partly_refunded" ? `, ${refunded} of ${captured} ${currency} given back` : "";
+
+/** `deeds`: [label, run] for each button. */
+export function orderRow(order, name, deeds, person = "") {
+  const about = `${person}${when.format(order.created_at)}${sums(order)}`;
+  const said = order.state === "open" && order.message ? make("span", { class: "soft" }, order.message) : "";
+  return make(
+    "li",
+    { "data-order": order.order, "data-state": order.state },
+    make("p", {}, `${name} `, make("span", { class: "price" }, money(order)), make("span", { class: "soft" }, about), said),
+    chip(order.state),
+    deeds.length ? make("span", { class: "deeds" }, ...deeds.map(([label, run]) => deed(label, `${label}: ${name}`, run))) : "",
+  );
+}
+
+export function methodRow(method, { choose, remove }) {
+  const name = describe(method);
+  return make(
+    "li",
+    { "data-method": method.token },
+    make("p", {}, name),
+    method.is_default ? chip("default") : deed("Use by default", `Use ${name} by default`, choose),
+    deed("Delete", `Delete ${name}`, remove),
+  );
+}
+
+export function subscriptionRow(subscription, name, deeds) {
+  const until = subscription.paid_through ? `paid through ${subscription.paid_through}` : "";
+  return make(
+    "li",
+    { "data-subscription": subscription.subscription, "data-state": subscription.state },
+    make("p", {}, `${name} `, make("span", { class: "price" }, money(subscription)), make("span", { class: "soft" }, until)),
+    chip(subscription.state),
+    make("span", { class: "deeds" }, ...deeds.map(([label, run]) => deed(label, `${label}: ${name}`, run))),
+  );
+}

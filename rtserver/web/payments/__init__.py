@@ -1,0 +1,33 @@
+"""The endpoints of payments and their page, all below /payment.
+
+``Desk`` holds what they are made of. ``payment_endpoints`` are for people, ``payment_backend_endpoints`` for programs with the
+API key. A server that speaks to the simulator writes down ``samples.put_items`` at its start.
+"""
+
+from __future__ import annotations
+
+from rtserver.app.endpoint import Endpoint
+from rtserver.web.payments.buying import Buying
+from rtserver.web.payments.desk import Desk, Flows
+from rtserver.web.payments.disputes import Disputes
+from rtserver.web.payments.methods import Methods
+from rtserver.web.payments.orders import Orders
+from rtserver.web.payments.page import Page
+from rtserver.web.payments.reports import Reconciling
+from rtserver.web.payments.stock import Stock
+from rtserver.web.payments.subscriptions import Subscriptions
+from rtserver.web.payments.templates import PaymentPages
+from rtserver.web.payments.webhooks import WebhookDoor
+
+__all__ = ["Desk", "Flows", "PaymentPages", "payment_backend_endpoints", "payment_endpoints"]
+
+NOUNS = (Buying, Orders, Methods, Subscriptions, Disputes, Stock, Reconciling, WebhookDoor, Page)
+"""In the order of the documentation."""
+
+
+def payment_endpoints(desk: Desk) -> list[Endpoint]:
+    return [endpoint for noun in NOUNS for endpoint in noun(desk).endpoints()]
+
+
+def payment_backend_endpoints(desk: Desk) -> list[Endpoint]:
+    return Reconciling(desk).backend_endpoints()
