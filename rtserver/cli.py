@@ -1,5 +1,5 @@
-"""The command-line tool ``rtserver``: check a configuration, sign a token, publish, migrate the database. The server itself is
-``twistd rtserver``.
+"""The command-line tool ``rtserver``: check a configuration, sign a token, publish, migrate the database, reconcile payments.
+The server itself is ``twistd rtserver``.
 
 Every command answers on standard output and ends with 0, or says one sentence on standard error and ends with 1 (2 for a
 command line that cannot be understood).
@@ -16,6 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -34,17 +35,19 @@ ANSWER_LIMIT = 10 * 1024 * 1024
 """Bytes of an answer of the server that are read."""
 ANSWER_TIMEOUT = 10.0
 """Seconds to wait for the server."""
+REPORT_TIMEOUT = 600.0
+"""Seconds to wait for a report of payments: the gateway is asked about every day of it."""
 
 
 class CommandFailed(RtError):
     """A command could not be done; the message is the sentence for the person."""
 
 
-def send(request: urllib.request.Request) -> tuple[int, bytes]:
+def send(request: urllib.request.Request, seconds: float = ANSWER_TIMEOUT) -> tuple[int, bytes]:
     """Send an HTTP request, never by way of a proxy: status and body. Raises ``OSError`` when there is no answer."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=ANSWER_TIMEOUT) as response:
+        with opener.open(request, timeout=seconds) as response:
             return response.status, response.read(ANSWER_LIMIT)
     except urllib.error.HTTPError as error:
         with error:
@@ -57,7 +60,7 @@ class World:
 
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     now: Callable[[], float] = time.time
-    send: Callable[[urllib.request.Request], tuple[int, bytes]] = send
+    send: Callable[[urllib.request.Request, float], tuple[int, bytes]] = send
     out: TextIO = field(default_factory=lambda: sys.stdout)
     err: TextIO = field(default_factory=lambda: sys.stderr)
 
@@ -163,19 +166,32 @@ ANSWERS = {
 
 def publish(arguments: argparse.Namespace, world: World) -> None:
     config = read_config(arguments.config, world)
-    url = (arguments.url or base_url(config)).rstrip("/") + "/api/publish"
     body = {"channel": arguments.channel, "data": parse_json(arguments.json, "the message")}
+    status, answer, _ = ask(arguments, world, config, "/api/publish", body)
+    print(json.dumps(result(status, answer)), file=world.out)
+
+
+def ask(
+    arguments: argparse.Namespace,
+    world: World,
+    config: Config,
+    path: str,
+    body: Any,
+    seconds: float = ANSWER_TIMEOUT,
+) -> tuple[int, bytes, str]:
+    """POST to the server with the API key: status, body, and where it was sent."""
+    url = (arguments.url or base_url(config)).rstrip("/") + path
     headers = {"Content-Type": "application/json", "X-API-Key": arguments.key or known(config).http_api.key}
     if not url.startswith(("http://", "https://")):
         raise CommandFailed("--url must begin with http:// or https://")
     request = urllib.request.Request(url, json.dumps(body).encode(), {k: v for k, v in headers.items() if v})
     try:
-        status, answer = world.send(request)
+        status, answer = world.send(request, seconds)
     except (OSError, ValueError) as error:
         raise CommandFailed(
             f"no answer from {url} ({getattr(error, 'reason', error)}): is the server running, and is --url right?"
         ) from error
-    print(json.dumps(result(status, answer)), file=world.out)
+    return status, answer, url
 
 
 def result(status: int, answer: bytes) -> Any:
@@ -204,11 +220,75 @@ def migrate_database(arguments: argparse.Namespace, world: World) -> None:
         print("nothing to do: the schema is up to date", file=world.out)
 
 
+# payments
+
+
+def reconcile(arguments: argparse.Namespace, world: World) -> None:
+    """Ends with 1 when somebody has to look at something."""
+    config = read_config(arguments.config, world)
+    today = datetime.fromtimestamp(world.now(), UTC).date()
+    start = day(arguments.start, "--from") if arguments.start else midnight(str(today - timedelta(days=1)))
+    end = day(arguments.end, "--to") if arguments.end else int(world.now() * 1000)
+    if start >= end:
+        raise CommandFailed("--to must be later than --from: it is the first day that is not in the report any more")
+    span = {"start": start, "end": end}
+    status, answer, url = ask(arguments, world, config, "/api/payments/reconcile", span, REPORT_TIMEOUT)
+    report = report_of(status, answer, url)
+    text = report.pop("text")
+    print(json.dumps(report) if arguments.json else text, end="\n" if arguments.json else "", file=world.out)
+    if not report["is_clean"]:
+        raise CommandFailed("the books differ, or outcomes are unknown: look at the report")
+
+
+def day(text: str, option: str) -> int:
+    try:
+        return midnight(text)
+    except ValueError:
+        raise CommandFailed(f"{option}: write a day as in 2026-11-22") from None
+
+
+def midnight(text: str) -> int:
+    """The beginning of a day in UTC, milliseconds since 1970. Raises ``ValueError``."""
+    return int(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp() * 1000)
+
+
+REPORT_ANSWERS = {
+    401: "the server does not take the API key: give the right one by --key or in the file given by --config",
+    404: "there are no payments at this address: switch them on (payments.enabled), and check --url",
+}
+
+
+def report_of(status: int, answer: bytes, url: str) -> dict[str, Any]:
+    try:
+        found = json.loads(answer)
+    except ValueError:
+        found = None
+    if status == 200 and isinstance(found, dict) and {"text", "is_clean"} <= found.keys():
+        return found
+    detail = found.get("detail") if isinstance(found, dict) else None
+    if isinstance(detail, list) and detail and isinstance(detail[0], dict) and "msg" in detail[0]:
+        raise CommandFailed(f"the server refused: {detail[0]['msg']}")
+    raise CommandFailed(REPORT_ANSWERS.get(status, f"{url} answers {status}, and no report: look at the server's log"))
+
+
 # version and the command line
 
 
 def version(arguments: argparse.Namespace, world: World) -> None:
     print(f"rtserver {__version__}", file=world.out)
+
+
+def add_payments(commands: Any) -> None:
+    payments = commands.add_parser("payments", help="payments: compare ours with those of the gateway")
+    parts = payments.add_subparsers(required=True, metavar="COMMAND")
+    books = parts.add_parser("reconcile", help="tell every difference, by the HTTP API; ends with 1 when there is one")
+    books.add_argument("--from", dest="start", metavar="DAY", help="the first day, in UTC (default: yesterday)")
+    books.add_argument("--to", dest="end", metavar="DAY", help="the first day that is left out (default: up to now)")
+    books.add_argument("--json", action="store_true", help="print the report as JSON")
+    books.add_argument("--config", metavar="FILE")
+    books.add_argument("--url", help="address of the server (default: where the configuration listens)")
+    books.add_argument("--key", help="the API key (default: that of the configuration)")
+    books.set_defaults(run=reconcile)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -241,6 +321,7 @@ def parser() -> argparse.ArgumentParser:
     schema.add_argument("--config", metavar="FILE")
     schema.set_defaults(run=migrate_database)
 
+    add_payments(commands)
     commands.add_parser("version", help="print the version").set_defaults(run=version)
     return top
 

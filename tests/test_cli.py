@@ -22,8 +22,9 @@ class Console:
         self.answer = answer
         self.requests = []
 
-    def send(self, request):
+    def send(self, request, seconds):
         self.requests.append(request)
+        self.seconds = seconds
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -248,3 +249,85 @@ def test_a_message_that_is_no_json_is_not_sent(console):
 def test_an_address_of_another_kind_is_not_opened(console):
     assert "must begin with http" in console.run("publish", "c", "1", "--url", "file:///etc")[2]
     assert console.requests == []
+
+
+# payments
+
+REPORT = {
+    "start": "2023-11-13T00:00:00Z",
+    "end": "2023-11-14T00:00:00Z",
+    "is_clean": True,
+    "findings": [],
+    "text": "No difference.\n",
+}
+
+
+def told(**changes):
+    return 200, json.dumps({**REPORT, **changes}).encode()
+
+
+def test_the_books_are_reconciled_from_yesterday_until_now(console, file):
+    console.answer = told()
+    assert console.run("payments", "reconcile", "--config", file('[http_api]\nkey = "k"')) == (
+        0,
+        "No difference.\n",
+        "",
+    )
+    (request,) = console.requests
+    assert request.full_url == "http://127.0.0.1:8000/api/payments/reconcile"
+    assert request.get_header("X-api-key") == "k"
+    assert json.loads(request.data) == {"start": 1_699_833_600_000, "end": NOW * 1000}
+    assert console.seconds == 600
+
+
+def test_days_of_a_report_are_those_of_utc_and_the_last_one_is_left_out(console):
+    console.answer = told()
+    assert console.run("payments", "reconcile", "--from", "2026-11-01", "--to", "2026-11-02")[0] == 0
+    assert json.loads(console.requests[0].data) == {"start": 1_793_491_200_000, "end": 1_793_577_600_000}
+
+
+def test_a_report_as_json_is_without_the_text_for_people(console):
+    console.answer = told()
+    out = console.run("payments", "reconcile", "--json")[1]
+    assert json.loads(out) == {name: value for name, value in REPORT.items() if name != "text"}
+
+
+def test_a_difference_is_printed_and_ends_with_1(console):
+    console.answer = told(is_clean=False, text="Differences: 1 missing here\n")
+    status, out, err = console.run("payments", "reconcile")
+    assert (status, out) == (1, "Differences: 1 missing here\n")
+    assert "look at the report" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--from", "yesterday"), "--from: write a day as in 2026-11-22"),
+        (("--to", "2026-13-01"), "--to: write a day"),
+        (("--from", "2026-11-02", "--to", "2026-11-02"), "--to must be later than --from"),
+    ],
+)
+def test_days_that_are_none_are_not_sent(console, arguments, sentence):
+    status, out, err = console.run("payments", "reconcile", *arguments)
+    assert (status, out, console.requests) == (1, "", [])
+    assert sentence in err
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        ((401, b'{"detail":"The API key is missing"}'), "does not take the API key"),
+        ((404, b'{"detail":"Not Found"}'), "switch them on (payments.enabled)"),
+        ((422, b'{"detail":[{"msg":"at most 93 days apart"}]}'), "the server refused: at most 93 days apart"),
+        ((409, b'{"detail":[{"msg":"A report is being made"}]}'), "A report is being made"),
+        ((200, b"{}"), "answers 200, and no report"),
+        ((500, b"<html>"), "answers 500"),
+        (ConnectionRefusedError(111, "Connection refused"), "is the server running"),
+    ],
+)
+def test_every_failure_of_a_report_is_one_sentence(console, answer, sentence):
+    console.answer = answer
+    status, out, err = console.run("payments", "reconcile")
+    assert (status, out) == (1, "")
+    assert sentence in err
+    assert err.count("\n") == 1
