@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from rtserver.core.errors import Conflict
 from rtserver.core.ports import Transaction
-from rtserver.payments import attempts, items, orders
+from rtserver.payments import attempts, items, methods, orders
 from rtserver.payments.answers import Answer, answer, records_of
 from rtserver.payments.calls import Calls, Done
 from rtserver.payments.errors import PaymentRefused
@@ -22,7 +22,6 @@ COLLISIONS = 5
 
 _OVER = {OrderState.VOIDED, OrderState.REFUNDED, OrderState.FAILED}
 _HOLDS_ORDER = {AttemptState.SENDING, AttemptState.UNKNOWN, AttemptState.APPROVED}
-_OWNS = "select 1 from rt_pay_methods where token = ? and user_id = ? and removed_at is null"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +141,15 @@ class Checkout:
             # The nonce surely was not used: it may be tried again, for the same order.
             await attempts.release(transaction, attempt.id)
             order_id = order_id or (attempt.order_id if body == named.body else "")
-        if request.method and not await transaction.run(_OWNS, (request.method, payer.id)):
-            raise not_found("method", "This payment method was removed: choose another one.")
+        if request.method:
+            await self._check_method(transaction, payer, request.method)
         order = await self._order(transaction, payer, order_id, request.item)
         return await self._attempt(transaction, order, named)
+
+    async def _check_method(self, transaction: Transaction, payer: Payer, token: str) -> None:
+        kept = await methods.find(transaction, token)
+        if kept is None or kept.user_id != payer.id or not kept.is_usable:
+            raise not_found("method", "There is no such payment method: choose one of the list.")
 
     async def _order(self, transaction: Transaction, payer: Payer, order_id: str, item_id: str) -> Order:
         if not order_id:

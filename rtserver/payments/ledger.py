@@ -20,7 +20,7 @@ _log = Logger()
 FIRST_LOOK = 5_000
 """Milliseconds from the end of a call with an unknown outcome to the first search for it."""
 
-MOST_UNDOING = 6
+MOST_UNDOING = 20
 """Attempts to undo one transaction that nobody wants; after them people have to."""
 
 
@@ -154,15 +154,16 @@ class Ledger:
         return standing(tried, await transactions.of_order(transaction, order_id))
 
     async def _undo(self, transaction: Transaction, unwanted: Stored, stands: Standing) -> Attempt | None:
-        """A payment that nobody meant is released, or given back when it is too late for that."""
+        """A payment that nobody meant is released, or given back when that was refused; once more whenever the gateway
+        has something to say about it."""
         past = [each for each in stands.attempts if each.target == unwanted.id]
         if any(is_open(each) for each in past):
             return None
         if len(past) >= MOST_UNDOING:
             _log.error("transaction {id} could not be undone: void or refund it at the gateway", id=unwanted.id)
             return None
-        is_refused = any(each.op is Op.VOID for each in past)
-        op = Op.VOID if unwanted.status in VOIDABLE and not is_refused else Op.REFUND
+        was_void = bool(past) and past[-1].op is Op.VOID
+        op = Op.VOID if unwanted.status in VOIDABLE and not was_void else Op.REFUND
         attempt = self.draft(op, unwanted.order_id, unwanted.amount, unwanted.id)
         await attempts.begin(transaction, attempt)
         return attempt

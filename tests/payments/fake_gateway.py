@@ -17,6 +17,11 @@ from rtserver.payments.records import Attempt, AttemptState, FieldError, Gateway
 Work = Callable[[], Outcome]
 Way = Callable[["FakeGateway", Work], Awaitable[Outcome]]
 
+HELD = {"authorized"}
+VOIDABLE = {"authorized", "submitted_for_settlement"}
+REFUNDABLE = {"settling", "settled"}
+OVER = {"voided", "processor_declined", "gateway_rejected", "failed", "settlement_declined"}
+
 UNKNOWN = Outcome(AttemptState.UNKNOWN, "timeout", "")
 
 
@@ -89,6 +94,10 @@ def tells(details: dict[str, Any]) -> Way:
     return way
 
 
+class _Refused(Exception):
+    """By the gateway, with this code."""
+
+
 class FakeGateway:
     """``ways`` are taken one after the other for each operation; without one it works. ``asked`` are the calls that moved
     money. ``is_away``: reading fails. ``blind``: so many searches find nothing."""
@@ -124,8 +133,7 @@ class FakeGateway:
 
     def charged(self) -> list[GatewayTransaction]:
         """Sales that take or hold money."""
-        over = {"voided", "processor_declined", "gateway_rejected", "failed", "settlement_declined"}
-        return [each for each in self.transactions.values() if each.kind == "sale" and each.status not in over]
+        return [each for each in self.transactions.values() if each.kind == "sale" and each.status not in OVER]
 
     # Money
 
@@ -136,24 +144,30 @@ class FakeGateway:
 
     async def settle(self, attempt: Attempt, is_part: bool) -> Outcome:
         def whole() -> GatewayTransaction:
-            held = self.transactions[attempt.target]
-            assert held.status == "authorized"
+            held = self._in(attempt, HELD, "91507")
             done = replace(held, status="submitted_for_settlement", amount=attempt.amount)
             self.transactions[held.id] = done
             return done
 
         def part() -> GatewayTransaction:
+            self._in(attempt, HELD, "91507")
             return self.add("sale", "submitted_for_settlement", attempt, parent=attempt.target)
 
         return await self._do(Op.SETTLE, attempt, part if is_part else whole)
 
     async def void(self, attempt: Attempt) -> Outcome:
-        return await self._do(Op.VOID, attempt, lambda: self.set_status(attempt.target, "voided"))
+        def work() -> GatewayTransaction:
+            return self.set_status(self._in(attempt, VOIDABLE, "91504").id, "voided")
+
+        return await self._do(Op.VOID, attempt, work)
 
     async def refund(self, attempt: Attempt) -> Outcome:
         def work() -> GatewayTransaction:
+            sale = self._in(attempt, REFUNDABLE, "91506")
+            given = sum(self.transactions[id].amount.minor for id in sale.refund_ids)
+            if given + attempt.amount.minor > sale.amount.minor:
+                raise _Refused("91521")
             made = self.add("credit", "submitted_for_settlement", attempt, parent=attempt.target)
-            sale = self.transactions[attempt.target]
             self.transactions[sale.id] = replace(sale, refund_ids=(*sale.refund_ids, made.id))
             return made
 
@@ -162,14 +176,24 @@ class FakeGateway:
     async def retry_charge(self, attempt: Attempt) -> Outcome:
         return await self._do(Op.RETRY, attempt, lambda: self.add("sale", "submitted_for_settlement", attempt))
 
+    def _in(self, attempt: Attempt, statuses: set[str], code: str) -> GatewayTransaction:
+        """What the attempt is about, if it is so far."""
+        found = self.transactions[attempt.target]
+        if found.status not in statuses:
+            raise _Refused(code)
+        return found
+
     async def _do(self, op: Op, attempt: Attempt, work: Callable[[], GatewayTransaction]) -> Outcome:
         self.asked.append((op, attempt))
         way = self.ways[op].popleft() if self.ways[op] else works
 
         def once() -> Outcome:
             known = self._by_key.get(attempt.api_request_key) if self.knows_keys else None
-            if known is None:
-                known = self._by_key[attempt.api_request_key] = work().id
+            try:
+                if known is None:
+                    known = self._by_key[attempt.api_request_key] = work().id
+            except _Refused as error:
+                return Outcome(AttemptState.INVALID, str(error), "No.")
             return Outcome(AttemptState.APPROVED, "approved", "Approved", transaction=self.transactions[known])
 
         return await way(self, once)

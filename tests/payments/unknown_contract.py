@@ -11,6 +11,8 @@ from rtserver.payments.calls import SPARE
 from rtserver.payments.reconciler import EMPTY
 from rtserver.payments.records import AttemptState, GatewayTransaction, Op, OrderState, Outcome
 from tests.payments.fake_gateway import (
+    FakeGateway,
+    Work,
     approves,
     is_lost_on_the_way,
     refuses,
@@ -227,12 +229,25 @@ async def check_a_late_payment_that_is_settled_already_is_given_back(shop: Shop)
 
 async def check_a_void_that_is_too_late_becomes_a_refund(shop: Shop) -> None:
     shop.gateway.will(Op.SALE, approves(600))
-    shop.gateway.will(Op.VOID, refuses(AttemptState.INVALID, "91504"))
+    shop.gateway.will(Op.VOID, _settles_first)
     answer = await shop.pay()
     assert answer.result == "amount_mismatch"
     await shop.quiet()
     assert (shop.gateway.count(Op.VOID), shop.gateway.count(Op.REFUND)) == (1, 1)
     assert (await shop.order(answer)).state is OrderState.OPEN
+
+
+async def check_what_could_not_be_undone_is_tried_again_at_the_next_word_of_the_gateway(shop: Shop) -> None:
+    shop.gateway.will(Op.SALE, approves(600))
+    shop.gateway.will(Op.VOID, refuses(AttemptState.INVALID, "91504"))
+    answer = await shop.pay()
+    await shop.quiet()
+    (charged,) = shop.gateway.charged()
+    assert (await shop.order(answer)).state is OrderState.CHECKING
+    await shop.calls.observe(charged)
+    await shop.quiet()
+    assert shop.gateway.charged() == [] and (await shop.order(answer)).state is OrderState.OPEN
+    assert [op for op, _ in shop.gateway.asked] == [Op.SALE, Op.VOID, Op.REFUND, Op.VOID]
 
 
 async def check_undoing_goes_on_until_the_gateway_can_be_reached(shop: Shop) -> None:
@@ -388,6 +403,11 @@ async def check_a_server_that_ends_does_not_wait_for_ever(shop: Shop) -> None:
     assert await stopping == 1
     gate.callback(None)
     await shop.quiet()
+
+
+async def _settles_first(gateway: FakeGateway, work: Work) -> Outcome:
+    gateway.set_status(gateway.asked[-1][1].target, "settled")
+    return work()
 
 
 def _stopping(shop: Shop) -> Deferred[int]:
