@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, FirstError
 from twisted.logger import Logger
 
 from rtserver.core.errors import RtError
@@ -79,6 +79,8 @@ class Rounds:
 
     def _tell(self, error: Exception) -> None:
         """Once for each trouble, until a round gets through."""
+        if isinstance(error, FirstError):
+            error = error.subFailure.value
         if not isinstance(error, RtError):
             _log.failure("{what}: a round failed", what=self._what)
         elif self._trouble != str(error):
