@@ -46,6 +46,7 @@ from rtserver.core.ports import Broker, Database, TokenVerifier
 from rtserver.demo import DemoFeed
 from rtserver.log import ServerLog
 from rtserver.node import Log, Node, Turn
+from rtserver.payments.news import with_news_channels
 from rtserver.protocols.entrance import Entrance
 from rtserver.protocols.outbound import Drain
 from rtserver.protocols.streams import KINDS, EmulationResource, StreamParts, StreamResource
@@ -68,6 +69,7 @@ from rtserver.web.site import Paths, RtSite, SiteLimits
 
 if TYPE_CHECKING:
     from rtserver.tap_accounts import Accounts
+    from rtserver.tap_payments import Payments
 
 
 class Options(usage.Options):
@@ -158,11 +160,15 @@ def build(
     if accounts is not None:
         accounts.attach(publisher, log, entrance.allows)
     services = Services(proxies.backends, outbox, accounts.post if accounts is not None else NoLetters())
+    payments = make_payments(reactor, config, store, accounts, applications)
     measured = NodeCollector(node, gauges(node, cluster, entrance, drain, store), services)
     inner = operator_paths(config, node, store, measured)
-    for_people = accounts.endpoints() if accounts is not None else []
-    for_backends, around = server_endpoints(reactor, config, (node, cluster), entrance, applications, accounts)
+    for_people = [endpoint for part in (accounts, payments) if part is not None for endpoint in part.endpoints()]
+    for_backends, around = server_endpoints(
+        reactor, config, (node, cluster), entrance, applications, (accounts, payments)
+    )
     pages = partial(documentation, config, apps)
+    for_backends += payments.backend_endpoints() if payments is not None else []
     endpoints = Endpoints(for_people, for_backends, partial(applications.endpoints, around=around))
     sites = ports(reactor, config, (paths, inner, pages), endpoints)
     server = Server(reactor, node, cluster, drain, sites)
@@ -175,6 +181,9 @@ def build(
         server.also_start.append(accounts.start)
         server.also_stop.insert(0, accounts.stop)
         server.rounds.append((accounts.sweep_interval, accounts.sweep))
+    if payments is not None:
+        server.also_start.append(payments.start)
+        server.also_stop.insert(0, payments.stop)
     if config.demo.enabled:
         feed = DemoFeed(node)
         server.rounds.append((feed.interval, feed.publish))
@@ -188,6 +197,16 @@ def make_accounts(reactor: Any, config: Config, store: Database) -> Accounts | N
     from rtserver.tap_accounts import Accounts
 
     return Accounts(reactor, config, store)
+
+
+def make_payments(
+    reactor: Any, config: Config, store: Database, accounts: Accounts | None, applications: Applications
+) -> Payments | None:
+    if accounts is None or not config.payments.enabled:
+        return None
+    from rtserver.tap_payments import Payments
+
+    return Payments(reactor, config, store, accounts.desk, applications.payment_functions())
 
 
 def make_broker(reactor: Any, config: Config, node_id: str, intake: ChannelIntake) -> Broker:
@@ -238,6 +257,7 @@ def environment(
     rules: ChannelRules = config.channel
     if accounts is not None:
         hooks, rules = accounts.hooks(hooks), with_own_namespace(rules)
+        rules = with_news_channels(rules, config.payments)
         tokens, subscription_tokens = accounts.verifier(tokens), accounts.verifier(subscription_tokens)
     return Environment(
         node_id=node_id,
@@ -299,7 +319,7 @@ def server_endpoints(
     realtime: tuple[Node, Cluster],
     entrance: Entrance,
     applications: Applications,
-    accounts: Accounts | None,
+    people: tuple[Accounts | None, Payments | None],
 ) -> tuple[list[Endpoint], Surroundings]:
     """The server's own typed endpoints for backends, and what all endpoints share."""
     node, cluster = realtime
@@ -309,8 +329,11 @@ def server_endpoints(
         ApiKey: access.admit,
         Text: lambda incoming: Text(incoming.body),
     }
+    accounts, payments = people
     if accounts is not None:
         givers |= accounts.givers(givers[User])
+    if payments is not None:
+        givers |= payments.givers()
     around = Surroundings(reactor, node.log, applications.threads.run, entrance.allows, givers)
     return api_endpoints(Calls(Api(node, cluster), access, node.log)), around
 
