@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rtserver.core.payments import Money
 from rtserver.payments import attempts
-from rtserver.payments.records import Attempt, AttemptState, FieldError, Order
+from rtserver.payments.records import Attempt, AttemptState, FieldError, Op, Order, OrderState
 from rtserver.payments.rows import Runs
 
 AMOUNT_MISMATCH = "amount_mismatch"
@@ -17,6 +16,16 @@ AMOUNT_MISMATCH = "amount_mismatch"
 UNKNOWN_SENTENCE = (
     "We do not know yet whether this went through. Do not pay again: you see the outcome here once it is known."
 )
+
+HELD_SENTENCE = "The amount is held, and not charged yet."
+DONE: dict[Op, str] = {
+    Op.SALE: "The payment went through.",
+    Op.SETTLE: "The amount is charged.",
+    Op.VOID: "What was held is released. Nothing is charged.",
+    Op.REFUND: "The money is on its way back.",
+    Op.SUBSCRIBE: "The subscription has begun.",
+    Op.RETRY: "The payment went through.",
+}
 
 RESULTS: dict[AttemptState, tuple[str, int]] = {
     AttemptState.SENDING: ("unknown", 202),
@@ -65,7 +74,8 @@ def answer(record: dict[str, Any], attempt: Attempt) -> Answer:
     if attempt.state in _ASKED:
         return Answer(status, result, attempt.code or "unknown", UNKNOWN_SENTENCE, False, record)
     retry = attempt.is_soft or attempt.state in (AttemptState.INVALID, AttemptState.ERROR)
-    return Answer(status, result, attempt.code, attempt.sentence, retry, record, attempt.errors)
+    sentence = _sentence(attempt, record["state"] == OrderState.AUTHORIZED)
+    return Answer(status, result, attempt.code, sentence, retry, record, attempt.errors)
 
 
 def record_of(order: Order, sale: Attempt | None) -> dict[str, Any]:
@@ -77,7 +87,7 @@ def record_of(order: Order, sale: Attempt | None) -> dict[str, Any]:
         "currency": order.price.currency,
         "state": order.state.value,
         "code": sale.code if sale else "",
-        "message": _message(sale),
+        "message": _sentence(sale, order.state is OrderState.AUTHORIZED) if sale else "",
         "captured": order.captured.text,
         "refunded": order.refunded.text,
         "transaction": sale.gateway_id if sale else "",
@@ -86,17 +96,15 @@ def record_of(order: Order, sale: Attempt | None) -> dict[str, Any]:
     }
 
 
-def _message(sale: Attempt | None) -> str:
-    if sale is None:
-        return ""
-    return UNKNOWN_SENTENCE if sale.state is AttemptState.UNKNOWN else sale.sentence
+def _sentence(attempt: Attempt, is_held: bool) -> str:
+    if attempt.state in _ASKED:
+        return UNKNOWN_SENTENCE
+    if attempt.state is AttemptState.APPROVED:
+        return HELD_SENTENCE if is_held and attempt.op is Op.SALE else DONE[attempt.op]
+    return attempt.sentence
 
 
 async def records_of(runs: Runs, orders: Sequence[Order]) -> list[dict[str, Any]]:
     """The records of at most 500 orders, in their order."""
     sales = await attempts.latest_sales(runs, [order.id for order in orders])
     return [record_of(order, sales.get(order.id)) for order in orders]
-
-
-def zero(money: Money) -> Money:
-    return Money(0, money.currency)

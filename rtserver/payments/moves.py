@@ -61,8 +61,8 @@ NEXT: dict[OrderState, frozenset[OrderState]] = {
     OrderState.PAID: _AFTER_SETTLEMENT | {OrderState.SETTLED, OrderState.VOIDED, OrderState.FAILED},
     OrderState.SETTLED: _AFTER_SETTLEMENT,
     # A refund that was accepted may be declined by the bank later: then it is as if there were none.
-    OrderState.PARTLY_REFUNDED: _AFTER_SETTLEMENT | {OrderState.SETTLED},
-    OrderState.REFUNDED: _AFTER_SETTLEMENT | {OrderState.SETTLED},
+    OrderState.PARTLY_REFUNDED: frozenset((OrderState.REFUNDED, OrderState.DISPUTED, OrderState.SETTLED)),
+    OrderState.REFUNDED: frozenset((OrderState.PARTLY_REFUNDED, OrderState.DISPUTED, OrderState.SETTLED)),
     # A dispute that was won gives back what the order was before.
     OrderState.DISPUTED: frozenset(
         (OrderState.PAID, OrderState.SETTLED, OrderState.PARTLY_REFUNDED, OrderState.REFUNDED)
