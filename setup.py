@@ -25,6 +25,8 @@ RUNTIME = [
     "txpostgres>=1.7.0",
     "psycopg2-binary>=2.9.10",
     "braintree>=4.43.0",
+    "requests>=2.32.0",
+    "urllib3>=2.6.0",
     "social-auth-core==7.0.0",
     "argon2-cffi>=23.1.0",
     "itsdangerous>=2.2.0",

@@ -1,5 +1,5 @@
 """The gateway of the server, by the real SDK over HTTP: against the simulator, and against Braintree's own sandbox when
-BRAINTREE_MERCHANT_ID, BRAINTREE_PUBLIC_KEY and BRAINTREE_PRIVATE_KEY are in the environment."""
+BRAINTREE_MERCHANT_ID, _PUBLIC_KEY and _PRIVATE_KEY (or BRAINTREE_SANDBOX_...) are in the environment."""
 
 import os
 from dataclasses import replace
@@ -24,7 +24,8 @@ from tests.live.simulator_process import MERCHANT, PRIVATE_KEY, PUBLIC_KEY, runn
 
 APPROVED, DECLINED, UNKNOWN = AttemptState.APPROVED, AttemptState.DECLINED, AttemptState.UNKNOWN
 
-SANDBOX = [os.environ.get(f"BRAINTREE_{name}") for name in ("MERCHANT_ID", "PUBLIC_KEY", "PRIVATE_KEY")]
+NAMES = ("MERCHANT_ID", "PUBLIC_KEY", "PRIVATE_KEY")
+SANDBOX = [os.environ.get(f"BRAINTREE_SANDBOX_{name}") or os.environ.get(f"BRAINTREE_{name}") for name in NAMES]
 TARGETS = ["simulator", "sandbox"] if all(SANDBOX) else ["simulator"]
 """Without keys there is no sandbox to test against."""
 
