@@ -79,6 +79,11 @@ class Calls:
         timer = self._parts.reactor.callLater(self._parts.deadline + SPARE, self._too_late, running)
         self._spawn(self._run(running, sale, timer, done))
 
+    @property
+    def under_way(self) -> int:
+        """How many calls have not come to their end."""
+        return len(self._running)
+
     def is_running(self, attempt_id: str) -> bool:
         return attempt_id in self._running
 
@@ -209,7 +214,7 @@ class Calls:
         self._kept.clear()
         everything = DeferredList([each.ended for each in self._running.values()], consumeErrors=True)
         await everything.addTimeout(self._parts.deadline + 2 * SPARE, self._parts.reactor)
-        return len(self._running)
+        return self.under_way
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         Deferred.fromCoroutine(work).addErrback(_tell)

@@ -34,8 +34,8 @@ EMPTY = len(PAUSES) + 1
 """Empty searches after which a payment counts as never made."""
 REPEATS = 3
 """Looks at one sale that repeat it."""
-BATCH = 6
-"""Attempts that are looked at together."""
+BATCH = 3
+"""Attempts that are looked at together. Payers need the threads of the gateway too."""
 INTERVAL = 1.0
 """Seconds between two looks at the table."""
 AWHILE = 5_000
@@ -85,11 +85,11 @@ class Reconciler:
     # Looking
 
     async def round(self) -> float:
-        """Look once for every attempt that is due, at most ``BATCH``. Returns the seconds until the next round. Raises
-        ``StoreError``."""
+        """Look once for attempts that are due, at most ``BATCH``; each is due again later, however the look ends. Returns the
+        seconds until the next round. Raises ``StoreError``."""
         due = await attempts.due(self._parts.database, self._parts.now, BATCH)
         await gatherResults([Deferred.fromCoroutine(self._look(each)) for each in due], consumeErrors=True)
-        return INTERVAL
+        return 0 if len(due) == BATCH else INTERVAL
 
     async def _look(self, attempt: Attempt) -> None:
         if self._calls.is_running(attempt.id):

@@ -7,11 +7,12 @@ from typing import Any
 from tests.payments.changes_contract import CHANGES_CHECKS
 from tests.payments.fates_contract import FATES_CHECKS
 from tests.payments.news_contract import NEWS_CHECKS
+from tests.payments.outages_contract import OUTAGES_CHECKS
 from tests.payments.paying_contract import PAYING_CHECKS
 from tests.payments.shop import Check
 from tests.payments.unknown_contract import UNKNOWN_CHECKS
 
-CHECKS = PAYING_CHECKS + UNKNOWN_CHECKS + CHANGES_CHECKS + NEWS_CHECKS + FATES_CHECKS
+CHECKS = PAYING_CHECKS + UNKNOWN_CHECKS + CHANGES_CHECKS + NEWS_CHECKS + OUTAGES_CHECKS + FATES_CHECKS
 
 
 def take_expected(check: Check, logged_failures: list[Any]) -> None:

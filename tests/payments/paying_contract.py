@@ -264,7 +264,7 @@ async def check_another_process_is_asked_to_wait(shop: Shop) -> None:
     assert (refused.code, refused.status) == ("in_progress", 409)
     gate.callback(None)
     assert (await paying).result == "done"
-    await shop.until(lambda: not calls._running)
+    await shop.until(lambda: not calls.under_way)
     assert (await shop.pay(nonce="n1", key="k1")).result == "done"
     assert shop.gateway.count(Op.SALE) == 1
 

@@ -157,14 +157,15 @@ class Shop:
 
     async def quiet(self) -> None:
         """Until every call of this process is written down."""
-        await self.until(lambda: not self.calls._running)
+        await self.until(lambda: not self.calls.under_way)
 
     async def later(self, seconds: float) -> None:
         """Time passes, and the reconciler looks, as often as it is due."""
         end = self.clock.seconds() + seconds
         while self.clock.seconds() < end:
             self.clock.advance(min(5.0, end - self.clock.seconds()))
-            await self.reconciler.round()
+            while await self.reconciler.round() == 0:
+                pass
             await self.quiet()
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from twisted.internet.defer import Deferred
-
 from rtserver.payments import attempts
 from rtserver.payments.calls import SPARE
 from rtserver.payments.reconciler import EMPTY
@@ -124,7 +122,7 @@ async def check_a_server_that_dies_after_the_gateway_worked_charges_once(shop: S
     assert await shop.news() == ["payment.checking", "payment.paid"]
     gate.callback(None)
     assert (await paying).result == "unknown"
-    await shop.until(lambda: not dead._running)
+    await shop.until(lambda: not dead.under_way)
     assert await shop.news() == ["payment.checking", "payment.paid"]
 
 
@@ -146,7 +144,7 @@ async def check_a_server_that_dies_before_the_call_charges_nobody(shop: Shop) ->
     assert shop.gateway.count(Op.SALE) == 1 and shop.gateway.searches >= 3
     gate.errback(ConnectionError("the server is dead"))
     assert (await paying).result == "unknown"
-    await shop.until(lambda: not dead._running)
+    await shop.until(lambda: not dead.under_way)
     assert (await shop.order(order_id)).state is OrderState.OPEN
 
 
@@ -271,7 +269,7 @@ async def check_a_server_that_dies_before_it_undoes_a_wrong_amount_does_it_later
     await shop.later(60)
     assert (await shop.order(answer)).state is OrderState.OPEN and shop.gateway.charged() == []
     gate.errback(ConnectionError("the server is dead"))
-    await shop.until(lambda: not dead._running)
+    await shop.until(lambda: not dead.under_way)
 
 
 async def check_a_charge_that_was_made_twice_is_kept_once(shop: Shop) -> None:
@@ -379,39 +377,9 @@ async def check_a_restart_looks_for_everything_that_was_under_way(shop: Shop) ->
         await paying
 
 
-async def check_a_server_that_ends_lets_calls_end_and_begins_none(shop: Shop) -> None:
-    way, gate = waits()
-    shop.gateway.will(Op.SALE, way)
-    paying = shop.paying()
-    await shop.until(lambda: bool(shop.gateway.asked))
-    stopping = _stopping(shop)
-    assert (await refusal(shop.pay())).status == 503
-    gate.callback(None)
-    assert (await paying).result == "done"
-    assert await stopping == 0
-
-
-async def check_a_server_that_ends_does_not_wait_for_ever(shop: Shop) -> None:
-    way, gate = waits()
-    shop.gateway.will(Op.SALE, way)
-    paying = shop.paying()
-    await shop.until(lambda: bool(shop.gateway.asked))
-    stopping = _stopping(shop)
-    shop.clock.advance(shop.parts.deadline + SPARE)
-    assert (await paying).result == "unknown"
-    shop.clock.advance(SPARE)
-    assert await stopping == 1
-    gate.callback(None)
-    await shop.quiet()
-
-
 async def _settles_first(gateway: FakeGateway, work: Work) -> Outcome:
     gateway.set_status(gateway.asked[-1][1].target, "settled")
     return work()
-
-
-def _stopping(shop: Shop) -> Deferred[int]:
-    return Deferred.fromCoroutine(shop.calls.stop())
 
 
 UNKNOWN_CHECKS = checks_of(globals())
