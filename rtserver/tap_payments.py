@@ -112,6 +112,7 @@ class Payments:
     async def start(self) -> None:
         if self._simulator is not None:
             await self._simulator.start()
+        if self.parts.options.mode == "simulator":
             await put_items(self.parts.database, self.parts.now)
         await self.gateway.start()
         for each in self._workers:
