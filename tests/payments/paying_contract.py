@@ -183,6 +183,12 @@ async def check_nobody_pays_or_sees_the_order_of_somebody_else(shop: Shop) -> No
     assert (await refusal(shop.pay(KEEPER, order=order.id))).code == "no_such_order"
 
 
+async def check_fifty_payments_at_once_are_all_done(shop: Shop) -> None:
+    answers = await gatherResults([shop.paying(ADA if number % 2 else BOB) for number in range(50)])
+    assert {each.result for each in answers} == {"done"}
+    assert len({each.order["order"] for each in answers}) == 50 == len(shop.gateway.charged())
+
+
 # Twice
 
 
