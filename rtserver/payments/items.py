@@ -33,7 +33,7 @@ async def find(runs: Runs, id: str) -> SaleItem | None:
 async def listed(runs: Runs, *, only_active: bool = True) -> list[SaleItem]:
     """By name."""
     least = 1 if only_active else 0
-    sql = f"select {_COLUMNS} from rt_sale_items where is_active >= ? order by name, id limit {MOST}"
+    sql = f"select {_COLUMNS} from rt_sale_items where is_active >= ? order by amount, id limit {MOST}"
     return [_item(row) for row in await runs.run(sql, (least,))]
 
 

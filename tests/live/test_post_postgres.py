@@ -31,8 +31,7 @@ async def test_the_post_office_keeps_its_contract_on_postgresql(server: Postgres
 async def test_of_two_servers_one_sends_and_the_other_takes_over(server: PostgresServer) -> None:
     async with harness_of(server) as harness:
         stores = [await harness.start() for _ in range(2)]
-        clock = Clock()
-        first, second = Bureau(stores[0], clock), Bureau(stores[1], clock)
+        first, second = (Bureau(store, Clock()) for store in stores)
         async with second:
             async with first:
                 await eventually(harness, lambda: first.office._held or second.office._held)
