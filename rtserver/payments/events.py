@@ -59,7 +59,8 @@ _SWEEP = """
 @dataclass(frozen=True, slots=True)
 class PaymentEvent:
     """``kind`` is "payment.<state of the order>", "subscription.<status>" or "dispute.<status>". ``record`` is what pages and
-    applications see: order, item, amount, currency, state, code, message, captured, refunded, transaction. ``created_at`` in
+    applications see: order, item, amount, currency, state, code, message, captured, refunded, transaction. ``order_id`` of a
+    subscription's event is the id of the subscription: what happens to one of them comes in order too. ``created_at`` in
     milliseconds since 1970. The same event may come twice, with the same ``id``."""
 
     id: str

@@ -79,13 +79,12 @@ class Rounds:
 
     def _tell(self, error: Exception) -> None:
         """Once for each trouble, until a round gets through."""
-        if isinstance(error, FirstError):
-            error = error.subFailure.value
-        if not isinstance(error, RtError):
+        trouble = error.subFailure.value if isinstance(error, FirstError) else error
+        if not isinstance(trouble, RtError):
             _log.failure("{what}: a round failed", what=self._what)
-        elif self._trouble != str(error):
-            self._trouble = str(error)
-            _log.warn("{what}: {why}", what=self._what, why=str(error))
+        elif self._trouble != str(trouble):
+            self._trouble = str(trouble)
+            _log.warn("{what}: {why}", what=self._what, why=str(trouble))
 
     async def _rest(self, seconds: float) -> None:
         if not self._held:

@@ -17,7 +17,7 @@ from rtserver.payments.errors import GatewayAway, GatewayBusy, GatewayRefused, P
 from rtserver.payments.methods import KeptMethod
 from rtserver.payments.parts import Parts, Payer
 from rtserver.payments.records import SavedMethod
-from rtserver.payments.requests import LONGEST_NONCE, in_progress, not_found
+from rtserver.payments.requests import LONGEST_NONCE, check_key, in_progress, not_found
 from rtserver.payments.rows import keyed
 
 _log = Logger()
@@ -74,13 +74,14 @@ class Vault:
             raise not_found("method", "There is no such payment method: choose one of the list.")
         return kept.method
 
-    async def save(self, payer: Payer, nonce: str, is_default: bool = False) -> SavedMethod:
-        """Once for a nonce, however often this is asked."""
+    async def save(self, payer: Payer, nonce: str, is_default: bool = False, key: str = "") -> SavedMethod:
+        """Once for a nonce and a ``key`` (the Idempotency-Key, "" for none), however often this is asked."""
+        check_key(key)
         if not nonce or len(nonce) > LONGEST_NONCE or not nonce.isprintable():
             raise PaymentRefused(
                 "bad_nonce", "This is no nonce of the gateway: fill the card form again.", "nonce", 422
             )
-        token = keyed(self._parts.key, "method", payer.id, nonce)[:ID]
+        token = keyed(self._parts.key, "method", payer.id, nonce, key)[:ID]
         known = await methods.find(self._parts.database, token)
         if known is not None and known.is_saved:
             return _usable(known)

@@ -56,6 +56,14 @@ async def check_a_double_click_saves_a_card_once(market: Market) -> None:
     assert market.gateway.called.count("save_method") == 1
 
 
+async def check_a_test_nonce_that_can_be_used_again_saves_another_card_with_another_key(market: Market) -> None:
+    first = await market.vault.save(ADA, "fake-valid-nonce", key="k1")
+    market.gateway.used.clear()
+    second = await market.vault.save(ADA, "fake-valid-nonce", key="k2")
+    assert await market.vault.save(ADA, "fake-valid-nonce", key="k1") == first
+    assert {first.token, second.token} == set(await tokens(market)) and first.token != second.token
+
+
 async def check_a_card_that_is_being_saved_is_not_saved_again_meanwhile(market: Market) -> None:
     gate: Deferred[None] = Deferred()
     market.gateway.will_do("save_method", gate)

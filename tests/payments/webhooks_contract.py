@@ -133,7 +133,7 @@ async def check_the_pauses_grow_and_end(market: Market) -> None:
     _, id = await paid(market)
     market.gateway.is_away = True
     await market.told("transaction_settled", id)
-    tries = []
+    tries: list[int] = []
     while await market.webhook_states() == ["new"]:
         pause = 5
         while True:
