@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from twisted.internet.defer import Deferred
 
+from rtserver.payments import methods
 from rtserver.payments.errors import GatewayAway, GatewayBusy, GatewayRefused
 from rtserver.payments.parts import Payer
 from tests.payments.market import Market
@@ -200,6 +203,12 @@ async def check_a_card_that_is_saved_while_the_list_is_read_stays(market: Market
     gate.callback(None)
     await saving
     assert len(await tokens(market)) == 2
+
+
+async def check_what_the_gateway_says_of_one_person_never_touches_the_card_of_another(market: Market) -> None:
+    theirs = await market.vault.save(BOB, "nonce-1881")
+    await methods.save(market.database, ADA.id, replace(theirs, last4="0000", is_default=False), 1)
+    assert await market.vault.methods(BOB) == [theirs] and await market.vault.methods(ADA) == []
 
 
 async def check_a_person_saves_twenty_cards_at_most(market: Market) -> None:
