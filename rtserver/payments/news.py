@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rtserver.core.options import ChannelOptions, ChannelRules
+from rtserver.core.options import ChannelOptions, ChannelRules, Seconds
 from rtserver.payments.options import PaymentsOptions
 
-NEWS = ChannelOptions(history_size=100, history_ttl=3600, force_recovery=True)
+NEWS = ChannelOptions(history_size=100, history_ttl=Seconds(3600), force_recovery=True)
 """Of the channels of payments, unless they are configured: whoever comes back is told what happened meanwhile."""
 
 

@@ -163,21 +163,32 @@ class SqliteStore:
         return waiting.outcome
 
     def _pump(self) -> None:
-        """Give the thread what waits, if it is free, and the next transaction its turn."""
+        """Give the thread what waits, if it is free, and the next transaction its turn: that comes first, or those who read
+        without end would keep it waiting."""
         if self._working:
             return
+        self._begin_transaction()
         reads = _take(self._reads)
         writes = [] if self._taken else _take(self._writes)
         if reads or writes:
             self._working = True
             outcomes = self._in_thread(self._do, [each.call for each in reads], [each.call for each in writes])
             outcomes.addCallbacks(self._done, self._broken, (reads, writes), errbackArgs=(reads, writes))
-        elif self._writes and not self._taken:
-            self._taken = True
-            self._writes.popleft().outcome.callback(None)
+        elif self._begin_transaction():
+            return
         elif self._quiet is not None and not self._is_busy():
             quiet, self._quiet = self._quiet, None
             quiet.callback(None)
+
+    def _begin_transaction(self) -> bool:
+        """Whether the next one in the queue of writes is a transaction, which has its turn now."""
+        while self._writes and self._writes[0].outcome.called:
+            self._writes.popleft()
+        if self._taken or not self._writes or self._writes[0].call is not None:
+            return False
+        self._taken = True
+        self._writes.popleft().outcome.callback(None)
+        return True
 
     def _is_busy(self) -> bool:
         return bool(self._working or self._taken or self._reads or self._writes)

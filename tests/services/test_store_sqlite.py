@@ -112,6 +112,25 @@ async def nothing(_: object) -> None:
 
 
 @deadline(10)
+async def test_who_reads_without_end_does_not_keep_transactions_waiting(make: Making) -> None:
+    async with make() as harness:
+        store = await with_people(harness)
+        done: list[int] = []
+
+        async def read() -> None:
+            while not done:
+                await store.run("select name from people")
+
+        reading = [begin(read()) for _ in range(2)]
+        for name in "abcdefghij":
+            held = Held(store, name)
+            held.end.callback(None)
+            await held.done
+        done.append(1)
+        await gatherResults(reading)
+
+
+@deadline(10)
 async def test_writes_wait_for_a_transaction_and_keep_their_order(make: Making) -> None:
     async with make() as harness:
         store = await with_people(harness)
