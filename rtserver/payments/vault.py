@@ -24,6 +24,8 @@ _log = Logger()
 
 ID = 32
 """Characters of the ids that are made here. Braintree takes 36 (its codes 91612 and 91720)."""
+NO_CUSTOMER = "91705"
+"""Braintree's code for a customer that is not there."""
 MOST_METHODS = 20
 """Saved methods of one person."""
 
@@ -138,8 +140,16 @@ class Vault:
 
     async def _saved(self, payer: Payer, customer_id: str, nonce: str, wanted: tuple[str, bool]) -> SavedMethod:
         token, is_default = wanted
+        gateway = self._parts.gateway
         try:
-            return await self._parts.gateway.save_method(customer_id, nonce, token, is_default)
+            try:
+                return await gateway.save_method(customer_id, nonce, token, is_default)
+            except GatewayRefused as error:
+                if error.code != NO_CUSTOMER:
+                    raise
+                # Somebody deleted the customer in the control panel.
+                await gateway.make_customer(customer_id, payer.email, payer.name)
+                return await gateway.save_method(customer_id, nonce, token, is_default)
         except GatewayBusy:
             await methods.abandon(self._parts.database, token)
             raise

@@ -129,6 +129,15 @@ async def test_a_card_whose_saving_got_no_answer_is_there(simulator: Simulator, 
         assert await market.vault.methods(ADA) == [saved]
 
 
+@deadline(60)
+async def test_a_customer_who_was_deleted_in_the_control_panel_can_save_a_card(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    async with market_of(simulator, tmp_path) as market:
+        simulator.gateway().customer.delete(await market.vault.customer(ADA))
+        assert (await market.vault.save(ADA, CARD)).last4 == "1881"
+
+
 # Subscriptions
 
 

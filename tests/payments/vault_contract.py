@@ -121,6 +121,12 @@ async def check_a_card_that_the_gateway_refuses_leaves_nothing(market: Market) -
     assert await market.rows("rt_pay_methods") == []
 
 
+async def check_a_customer_who_was_deleted_in_the_control_panel_is_made_again(market: Market) -> None:
+    await market.vault.customer(ADA)
+    market.gateway.people.clear()
+    assert (await market.vault.save(ADA, "nonce-1881")).last4 == "1881"
+
+
 async def check_a_busy_gateway_saves_nothing_and_may_be_asked_again(market: Market) -> None:
     market.gateway.will_do("save_method", "busy")
     with pytest.raises(GatewayBusy):
