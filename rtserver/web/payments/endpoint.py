@@ -78,7 +78,7 @@ class PaymentEndpoint(Endpoint):
         except AccountRefused as error:
             return read_refusal(error).as_json(self._place)
         except PaymentRefused as error:
-            return _refused(error).as_json(self._place)
+            return _refused(error).as_json("header" if error.field == "key" else self._place)
         except GatewayAway as error:
             self._desk.accounts.log_seldom(f"the gateway could not be asked: {error}")
             return AWAY.as_json(self._place)

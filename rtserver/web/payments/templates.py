@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined, TemplateError
@@ -25,9 +26,9 @@ DROPIN = {"dropin.js": "text/javascript; charset=utf-8", "dropin.css": "text/css
 
 class PaymentPages:
     """Reads and compiles everything once. ``own_folder`` may hold a ``payment.html`` and a ``base.html`` that stand for ours;
-    ``site`` is the name at the top. Raises ``BrokenTemplate``."""
+    ``site`` is the name at the top; ``vendor``: where ``scripts/fetch-assets`` put its files. Raises ``BrokenTemplate``."""
 
-    def __init__(self, own_folder: str = "", site: str = "rtserver") -> None:
+    def __init__(self, own_folder: str = "", site: str = "rtserver", vendor: Traversable | None = None) -> None:
         package = files("rtserver.web.pages")
         ours = FileSystemLoader([str(package / "payments"), str(package / "accounts")])
         own = [FileSystemLoader(own_folder)] if own_folder else []
@@ -46,7 +47,7 @@ class PaymentPages:
         except (TemplateError, UnicodeDecodeError) as error:
             raise _broken(error) from error
         self._static = {name: ((package / "payments" / name).read_bytes(), kind) for name, kind in OWN.items()}
-        vendor = package / "vendor"
+        vendor = vendor or package / "vendor"
         found = [name for name in DROPIN if (vendor / f"{name}.gz").is_file()]
         self._packed = {name: ((vendor / f"{name}.gz").read_bytes(), DROPIN[name]) for name in found}
 

@@ -21,8 +21,6 @@ PATH = "/payment/webhook/"
 BODY_SIZE = 65_536
 TEXT = "text/plain; charset=utf-8"
 
-LONGEST_CHALLENGE = 200
-
 MEANINGS = {400: "It is not from the gateway, or nothing that it sends", 503: "Not now: send it again"}
 
 
@@ -51,8 +49,8 @@ class WebhookEndpoint(Endpoint):
     async def respond(self, incoming: Incoming, path: Mapping[str, str], in_thread: InThread) -> Response:
         try:
             return await super().respond(incoming, path, in_thread)
-        except GatewayRefused as error:
-            return self._refused(error.code, error.sentence)
+        except GatewayRefused as error:  # the log has it already
+            return Refusal(400, [(error.code, "", error.sentence)], {}).as_json()
         except Invalid as error:
             missing = ", ".join(sorted({str(each["loc"][-1]) for each in error.mistakes}))
             return self._refused(
@@ -80,9 +78,11 @@ class WebhookDoor:
         """The gateway asks whether this address is ours
 
         It does so when the address is entered in its control panel."""
-        if len(bt_challenge) > LONGEST_CHALLENGE:
-            raise GatewayRefused("bad_challenge", "A challenge has at most 200 characters.")
-        return Response(self._desk.flows.webhooks.challenge(bt_challenge).encode(), TEXT)
+        try:
+            return Response(self._desk.flows.webhooks.challenge(bt_challenge).encode(), TEXT)
+        except GatewayRefused as error:
+            self._desk.accounts.log_seldom(f"a challenge of the gateway was refused: {error.sentence} ({error.code})")
+            raise
 
     async def receive(self, body: Told) -> Response:
         """The gateway tells of a change

@@ -7,6 +7,15 @@ const LIMIT = 8_000;
 export const UNREACHABLE = "Card form can't reach Braintree from here.";
 const MISSING = "The card form is not installed on this server: its operator has to run scripts/fetch-assets.";
 
+/** The server may not reach Braintree either, and says why. */
+async function token(item) {
+  try {
+    return (await get(`/payment/token/?item=${encodeURIComponent(item)}`)).client_token;
+  } catch (error) {
+    throw new Error(`${UNREACHABLE} ${error.message}`);
+  }
+}
+
 const late = (time) => new Promise((_, reject) => setTimeout(() => reject(new Error(UNREACHABLE)), time));
 
 export class CardForm {
@@ -27,7 +36,7 @@ export class CardForm {
   async open(item) {
     if (!window.braintree?.dropin) throw new Error(MISSING);
     await this.close();
-    const { client_token: authorization } = await get(`/payment/token/?item=${encodeURIComponent(item)}`);
+    const authorization = await token(item);
     const container = document.createElement("div");
     this.#box.replaceChildren(container);
     const made = window.braintree.dropin.create({

@@ -7,6 +7,8 @@ import { Live } from "./live.js";
 
 const ASK_EVERY = 5_000; // while an outcome is not known and there is no connection
 
+const SAVED_AFTER = [700, 2_500, 8_000];
+
 const $ = (id) => document.getElementById(id);
 const form = $("buy");
 const { csrf, mode, channel, staffChannel, websocket, testPrefix, staff, secure } = form.dataset;
@@ -26,15 +28,18 @@ const card = isTest ? null : new CardForm($("card"), secure === "yes");
 const chosen = (name) => form.querySelector(`input[name="${name}"]:checked`)?.value ?? "";
 const nameOf = (id) => items.get(id)?.name ?? id;
 
+const isSample = ({ id }) => id.startsWith(testPrefix);
+const goodsFirst = (one, other) => isSample(one) - isSample(other) || one.price - other.price;
+
 async function loadItems() {
-  const found = (await get("/payment/items")).items;
+  const found = (await get("/payment/items")).items.sort(goodsFirst);
   for (const each of found) items.set(each.id, each);
   const rows = found.map((each, n) =>
     choice("item", each.id, {
       title: each.name,
       text: each.is_subscription ? `${each.description} (subscription)` : each.description,
       price: money(each),
-      isTest: each.id.startsWith(testPrefix),
+      isTest: isSample(each),
       checked: n === 0,
     }),
   );
@@ -152,7 +157,12 @@ async function buy(item, paid) {
   if (answer.result === "done" || answer.result === "unknown") tellOrder(orders.get(answer.order.order));
   else tell("bad", [answer.message, ...answer.errors.map((each) => each.message)].filter(unique).join(" "));
   $("outcome").dataset.result = answer.result;
-  if (body.save) await loadMethods();
+  if (body.save && answer.result === "done") awaitMethods();
+}
+
+/** The gateway saves it with the payment, and is asked for it a moment later. */
+function awaitMethods() {
+  for (const time of SAVED_AFTER) setTimeout(() => loadMethods().catch(complain), time);
 }
 
 const unique = (text, n, all) => text && all.indexOf(text) === n;
