@@ -1,0 +1,216 @@
+"""Payments of a real server with the real SDK: killed in the middle of a sale, double clicks, webhooks, two tabs, an
+application that is told."""
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from urllib.parse import urlencode
+
+import pytest
+
+from tests.live.raw import RawClient
+from tests.live.redis_server import free_port
+from tests.live.rtserver_process import RtServer
+from tests.live.simulator_process import running
+from tests.live.test_accounts_http import Browser, signed_up
+from tests.live.test_payments_browser import settings
+
+PATIENCE = 60.0
+
+
+class Shop:
+    """A server with its simulator."""
+
+    def __init__(self, place, simulator, **payments):
+        self.simulator = simulator
+        port = free_port()
+        more = settings(port, simulator, **payments)
+        more["apps"] = [{"module": "tests.live.apps.deliveries:app"}]
+        more["accounts"]["staff"] = ["boss@example.org"]
+        self.server = RtServer(place, more, port).start()
+        simulator.settings(webhook_url=self.server.url("/payment/webhook/"))
+
+    def sales(self):
+        """What was charged at the gateway."""
+        found = self.simulator.objects("transactions")
+        return [each for each in found if each["type"] == "sale" and each["status"] != "processor_declined"]
+
+
+@pytest.fixture
+def simulator(tmp_path):
+    with running(tmp_path) as started:
+        yield started
+
+
+@pytest.fixture
+def shop(tmp_path, simulator):
+    made = Shop(tmp_path, simulator)
+    yield made
+    made.server.stop()
+
+
+def eventually(question, seconds=PATIENCE):
+    deadline = time.monotonic() + seconds
+    while not (answer := question()):
+        assert time.monotonic() < deadline, f"it did not become so in {seconds} s"
+        time.sleep(0.05)
+    return answer
+
+
+def state_of(browser, order):
+    return browser.read(f"/payment/orders/{order}")[1]["state"]
+
+
+def sale(nonce, **more):
+    return {"item": "test-10", "nonce": nonce, **more}
+
+
+def test_after_a_kill_in_the_middle_of_a_sale_exactly_one_transaction_is_there_and_the_payer_is_told(
+    tmp_path, simulator
+):
+    shop = Shop(tmp_path, simulator, timeout="20s")
+    payer = signed_up(shop.server, "paula")
+    simulator.fault("POST /transactions", "work_then_silence")
+    lost = []
+
+    def pay():
+        try:
+            payer.post("/payment/process/", sale("fake-valid-visa-nonce"))
+        except (OSError, ValueError) as error:
+            lost.append(error)
+
+    paying = threading.Thread(target=pay)
+    paying.start()
+    eventually(shop.sales)
+    shop.server.signal(signal.SIGKILL)
+    shop.server.wait_end()
+    paying.join(PATIENCE)
+    assert lost, "the payer got no answer"
+    shop.server.settings["payments"]["timeout"] = "1s"
+    shop.server.start()
+    ((order,),) = ([each["order"] for each in payer.read("/payment/orders")[1]["orders"]],)
+    with RawClient(shop.server, additional_headers={"Origin": shop.server.url()}) as listening:
+        user = payer.read("/auth/session")[1]["user"]["id"]
+        listening.connect(token=payer.read("/auth/token")[1]["token"])
+        token = payer.read(f"/auth/subscription-token?channel=user:{user}")[1]["token"]
+        listening.call(2, subscribe={"channel": f"user:{user}", "token": token})
+        if state_of(payer, order) != "paid":
+            while (news := listening.receive(PATIENCE)["push"]["pub"]["data"])["record"]["state"] != "paid":
+                assert news["record"]["order"] == order
+    assert state_of(payer, order) == "paid"
+    assert len(shop.sales()) == 1
+    shop.server.stop()
+
+
+def test_a_double_click_and_a_request_that_is_sent_again_charge_once(shop):
+    payer = signed_up(shop.server, "paula")
+    answers = []
+    clicks = [
+        threading.Thread(target=lambda: answers.append(payer.post("/payment/process/", sale("fake-valid-visa-nonce"))))
+        for _ in range(2)
+    ]
+    for each in clicks:
+        each.start()
+    for each in clicks:
+        each.join(PATIENCE)
+    answers.append(payer.post("/payment/process/", sale("fake-valid-visa-nonce")))
+    assert {status for status, _ in answers} <= {200, 202, 409}
+    assert answers[-1][1]["result"] == "done"
+    assert len(shop.sales()) == 1
+
+
+def test_of_two_tabs_that_pay_one_order_one_does(shop):
+    payer = signed_up(shop.server, "paula")
+    _, order = payer.post("/payment/orders", {"item": "test-10"})
+    first = payer.post("/payment/process/", {"order": order["order"], "nonce": "fake-valid-visa-nonce"})
+    second = payer.post("/payment/process/", {"order": order["order"], "nonce": "fake-valid-mastercard-nonce"})
+    assert (first[0], first[1]["result"]) == (200, "done")
+    assert second[0] in (200, 409)
+    assert len(shop.sales()) == 1
+
+
+def test_the_price_is_never_the_requests(shop):
+    payer = signed_up(shop.server, "paula")
+    status, answer = payer.post("/payment/process/", sale("fake-valid-visa-nonce", amount="0.01"))
+    assert status in (200, 422)
+    assert [each["amount"] for each in shop.sales()] == ["10.00"] * (status == 200)
+
+
+def text(payload):
+    return payload.decode() if isinstance(payload, bytes) else payload
+
+
+def webhook(shop, signature, payload):
+    browser = Browser(shop.server)
+    body = urlencode({"bt_signature": signature, "bt_payload": payload})
+    answer, _ = browser.ask("POST", "/payment/webhook/", body, **{"Content-Type": "application/x-www-form-urlencoded"})
+    return answer.status
+
+
+def test_webhooks_of_strangers_and_of_any_size_are_refused(shop):
+    sample = shop.simulator.gateway().webhook_testing.sample_notification("dispute_opened", "d1")
+    forged = shop.simulator.gateway(private_key="another key").webhook_testing.sample_notification(
+        "dispute_opened", "d1"
+    )
+    payload = text(sample["bt_payload"])
+    altered = base64.encodebytes(base64.decodebytes(payload.encode()).replace(b"dispute", b"dispone")).decode()
+    assert webhook(shop, forged["bt_signature"], text(forged["bt_payload"])) == 400
+    assert webhook(shop, sample["bt_signature"], altered) == 400
+    assert webhook(shop, sample["bt_signature"], payload + "A" * 10_000_000) in (400, 413)
+    assert webhook(shop, sample["bt_signature"], payload) == 200
+    assert webhook(shop, sample["bt_signature"], payload) == 200
+
+
+def test_applications_are_told_until_they_succeed(shop):
+    """The function of the application fails at first."""
+    shop.server.trouble = [".*"]
+    payer = signed_up(shop.server, "paula")
+    status, answer = payer.post("/payment/process/", {"item": "test-held", "nonce": "fake-valid-visa-nonce"})
+    assert (status, answer["order"]["state"]) == (200, "authorized")
+    delivered = eventually(lambda: payer.read("/deliveries")[1])
+    assert delivered == [[answer["order"]["order"], "authorized"]]
+    assert "the printer is out of paper" in shop.server.log
+
+
+def test_people_see_and_refund_nothing_of_others(shop):
+    payer, stranger = signed_up(shop.server, "paula"), signed_up(shop.server, "otto")
+    order = payer.post("/payment/process/", sale("fake-valid-visa-nonce"))[1]["order"]["order"]
+    assert stranger.read(f"/payment/orders/{order}")[0] == 404
+    assert stranger.post(f"/payment/orders/{order}/refund")[0] == 403
+    assert stranger.read("/payment/staff/orders")[0] == 403
+    assert stranger.read("/payment/orders")[1]["orders"] == []
+
+
+def test_staff_never_give_back_more_than_is_left(shop):
+    payer, staff = signed_up(shop.server, "paula"), signed_up(shop.server, "boss")
+    order = payer.post("/payment/process/", sale("fake-valid-visa-nonce"))[1]["order"]["order"]
+    shop.simulator.settle()
+    eventually(lambda: state_of(payer, order) == "settled")
+    assert staff.post(f"/payment/orders/{order}/refund", {"amount": "7.00"})[0] == 200
+    assert staff.post(f"/payment/orders/{order}/refund", {"amount": "3.01"})[0] in (409, 422)
+    assert staff.post(f"/payment/orders/{order}/refund", {"amount": "3.00"})[0] == 200
+    eventually(lambda: state_of(payer, order) == "refunded")
+
+
+def test_the_report_of_the_command_line_finds_nothing_amiss(shop, tmp_path):
+    payer = signed_up(shop.server, "paula")
+    assert payer.post("/payment/process/", sale("fake-valid-visa-nonce"))[0] == 200
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from rtserver.cli import main; sys.exit(main())",
+        "payments",
+        "reconcile",
+        "--json",
+    ]
+    command += ["--config", str(shop.server.place / "rtserver.toml"), "--url", shop.server.url()]
+    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["here"] == report["there"] == 1
