@@ -51,12 +51,14 @@ def payment_backend_endpoints(desk: Desk) -> list[Endpoint]:
 
 
 def payment_givers(desk: Desk) -> dict[type[Given], Giver]:
-    """For endpoints of applications."""
+    """For endpoints of applications: ``Person | None`` is None when nobody is signed in."""
 
     async def give(kind: type[Given], incoming: TwistedIncoming) -> Given | None:
         try:
             return await Asked(incoming, desk).give(kind)
         except (AccountRefused, PaymentRefused) as error:
+            if error.status == 401:
+                return None
             raise HTTPError(error.status, error.sentence) from error
 
     return {kind: partial(give, kind) for kind in (Person, Staff)}

@@ -14,7 +14,6 @@ from rtserver.web.payments import Person, Staff, payment_givers
 from tests.api_house import no_threads
 from tests.deadline import deadline
 from tests.line import Port
-from tests.payments.fake_gateway import FakeGateway
 from tests.web.accounts.house import FRIEND, OWN
 from tests.web.payments.house import Till, codes, pay, till_in
 
@@ -177,8 +176,8 @@ async def test_endpoints_of_applications_may_ask_for_people_and_staff(tmp_path: 
         till.web.resource = EndpointsResource(Routes(app.endpoints), around)
         till.web.port = Port(till.web.clock, {"/*": till.web.resource})
         assert (await ada.read("/who")).json == "ada"
-        assert (await till.web.browser().read("/who")).status == 401
+        assert (await till.web.browser().read("/who")).json == "nobody"
+        assert (await till.web.browser().post("/stock")).status == 401
         refused = await ada.post("/stock")
         assert (refused.status, refused.json) == (403, {"detail": "Only staff may do this."})
         assert (await keeper.post("/stock")).json == "KEEPER@example.org"
-        assert isinstance(till.gateway, FakeGateway)

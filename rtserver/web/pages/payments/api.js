@@ -1,6 +1,7 @@
 // Endpoints of the server. A refusal is an `ApiError` with the words for the person, and the code and status for the program.
 
 const PAUSES = [1000, 2000, 4000];
+const MOST_TRIES = 10;
 
 let csrf = "";
 
@@ -63,10 +64,11 @@ export async function insist(path, body, key, tell = () => {}) {
       return await withToken("POST", path, body, key);
     } catch (error) {
       const isUnderWay = error.code === "in_progress";
-      const isLost = !(error instanceof ApiError) || error.status >= 502;
+      const isSaid = error instanceof ApiError;
+      const isLost = !isSaid || (error.status >= 502 && error.code !== "gateway_away");
       if (!isUnderWay && !isLost) throw error;
-      if (tries >= 10) throw error instanceof ApiError ? error : new ApiError(0, { message: AWAY });
-      if (isLost) tell(AWAY);
+      if (tries >= MOST_TRIES) throw isSaid ? error : new ApiError(0, { message: AWAY });
+      if (isLost) tell(isSaid ? error.message : AWAY);
       await pause(error.wait || PAUSES[Math.min(tries, PAUSES.length - 1)]);
     }
   }

@@ -38,6 +38,7 @@ export class Live {
       for (const [channel, more] of wanted) client.subscribe(channel, this.#listener(client), more);
       client.connect();
     } catch (error) {
+      if (error.status === 401) return location.reload(); // signed out elsewhere: the page leads to the sign-in
       console.warn(error.message);
       this.#later();
     }
