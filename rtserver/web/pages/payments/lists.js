@@ -85,6 +85,11 @@ function deed(label, named, run) {
   return button;
 }
 
+const deedsOf = (name, deeds) => {
+  const buttons = deeds.map(([label, run]) => deed(label, `${label}: ${name}`, run));
+  return buttons.length ? make("span", { class: "deeds" }, ...buttons) : "";
+};
+
 const sums = ({ state, refunded, captured, currency }) =>
   state === "partly_refunded" ? `, ${refunded} of ${captured} ${currency} given back` : "";
 
@@ -97,7 +102,7 @@ export function orderRow(order, name, deeds, person = "") {
     { "data-order": order.order, "data-state": order.state },
     make("p", {}, `${name} `, make("span", { class: "price" }, money(order)), make("span", { class: "soft" }, about), said),
     chip(order.state),
-    deeds.length ? make("span", { class: "deeds" }, ...deeds.map(([label, run]) => deed(label, `${label}: ${name}`, run))) : "",
+    deedsOf(name, deeds),
   );
 }
 
@@ -119,6 +124,6 @@ export function subscriptionRow(subscription, name, deeds) {
     { "data-subscription": subscription.subscription, "data-state": subscription.state },
     make("p", {}, `${name} `, make("span", { class: "price" }, money(subscription)), make("span", { class: "soft" }, until)),
     chip(subscription.state),
-    make("span", { class: "deeds" }, ...deeds.map(([label, run]) => deed(label, `${label}: ${name}`, run))),
+    deedsOf(name, deeds),
   );
 }

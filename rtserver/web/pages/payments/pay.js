@@ -136,7 +136,7 @@ async function pay(event) {
   shown = "";
   ready();
   tell("", "Paying…");
-  delete $("outcome").dataset.order;
+  for (const name of ["order", "result"]) delete $("outcome").dataset[name];
   try {
     const paid = await way(item);
     if (item.is_subscription) await subscribe(item, paid);
@@ -155,7 +155,7 @@ async function buy(item, paid) {
   const answer = await insist("/payment/process/", body, newKey(), (text) => tell("", text));
   take(answer.order);
   if (answer.result === "done" || answer.result === "unknown") tellOrder(orders.get(answer.order.order));
-  else tell("bad", [answer.message, ...answer.errors.map((each) => each.message)].filter(unique).join(" "));
+  else tell("bad", saidOf(answer));
   $("outcome").dataset.result = answer.result;
   if (body.save && answer.result === "done") awaitMethods();
 }
@@ -166,11 +166,14 @@ function awaitMethods() {
 }
 
 const unique = (text, n, all) => text && all.indexOf(text) === n;
+const saidOf = ({ message, errors }) => [message, ...errors.map((each) => each.message)].filter(unique).join(" ");
 
 async function subscribe(item, paid) {
   const body = { item: item.id, method: paid.method ?? "", nonce: paid.nonce ?? "" };
-  await insist("/payment/subscriptions", body, newKey(), (text) => tell("", text));
-  tell("good", "Your subscription is on its way: see below.");
+  const answer = await insist("/payment/subscriptions", body, newKey(), (text) => tell("", text));
+  $("outcome").dataset.result = answer.result;
+  if (answer.result === "done") tell("good", "Your subscription has begun: see below.");
+  else tell(answer.result === "unknown" ? "" : "bad", saidOf(answer));
   await Promise.all([loadSubscriptions(), loadMethods()]);
 }
 
