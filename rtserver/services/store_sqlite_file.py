@@ -11,7 +11,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,7 +52,7 @@ def connect(path: str, wait: float) -> sqlite3.Connection:
         raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: use a Python with SQLite 3.37 or newer")
     try:
         Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        _make(path)
     except OSError as error:
         raise StoreError(f"{path} cannot be written ({error.strerror}): see database.url and state_dir") from None
     connection = sqlite3.connect(path, timeout=wait, isolation_level=None, check_same_thread=False)
@@ -64,6 +64,13 @@ def connect(path: str, wait: float) -> sqlite3.Connection:
         connection.close()
         raise translated(error, wait) from None
     return connection
+
+
+def _make(path: str) -> None:
+    """Never open a file that is there: closing it would give up the locks that SQLite holds on it for all connections of this
+    process (https://www.sqlite.org/howtocorrupt.html, section 2.2), and another process could take the WAL away."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _switch_to_wal(connection: sqlite3.Connection, wait: float) -> None:
