@@ -76,15 +76,19 @@ def test_what_was_answered_is_there_whole_after_the_process_was_killed(tmp_path:
 
 def test_what_is_written_after_another_program_looked_into_the_file_is_not_lost(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
-    look = f"import sqlite3; c = sqlite3.connect({str(path)!r}); print(c.execute('select id from single').fetchall()); c.close()"
+    program = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); print(c.execute('select id from single').fetchall())"
+    )
 
     def seen_elsewhere() -> str:
-        return subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, timeout=30).stdout.strip()
+        look = [sys.executable, "-c", f"{program}; c.close()", str(path)]
+        return subprocess.run(look, capture_output=True, text=True, timeout=30).stdout.strip()
 
     # Two connections, as the server has them: one that writes and one that reads.
-    with closing(connect(str(path), 1.0)) as writer, closing(connect(str(path), 1.0)):
+    with closing(connect(str(path), 1.0)) as writer:
         writer.execute("create table single (id integer)")
-        writer.execute("insert into single values (1)")
-        assert seen_elsewhere() == "[(1,)]"
-        writer.execute("insert into single values (2)")
-        assert seen_elsewhere() == "[(1,), (2,)]"
+        with closing(connect(str(path), 1.0)):
+            writer.execute("insert into single values (1)")
+            assert seen_elsewhere() == "[(1,)]"
+            writer.execute("insert into single values (2)")
+            assert seen_elsewhere() == "[(1,), (2,)]"
