@@ -14,13 +14,11 @@ from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autobahn.websocket.utf8validator import Utf8Validator
 from msgspec import Raw
 from twisted.internet.defer import Deferred
-from twisted.python import usage
 from twisted.web.resource import IResource
 
 from rtserver import __version__
@@ -31,9 +29,9 @@ from rtserver.app.calling import go_on
 from rtserver.app.endpoint import Endpoint
 from rtserver.app.given import Publisher, User
 from rtserver.app.parameters import Given
-from rtserver.apps import Applications, NoSuchApp, load_app
+from rtserver.apps import Applications
 from rtserver.cluster import Cluster
-from rtserver.config import Config, ConfigError, complete, ignored_variables, load
+from rtserver.config import Config, ignored_variables
 from rtserver.config.bounds import open_files, worst_case
 from rtserver.core.channels import Channels
 from rtserver.core.errors import CannotStart
@@ -59,6 +57,7 @@ from rtserver.services.jwks import JWKS, http_client
 from rtserver.services.jwt_keys import JWTVerifier
 from rtserver.services.outbox import Outbox
 from rtserver.services.proxy_http import ProxyHooks, backend_client
+from rtserver.tap_options import Options
 from rtserver.web.api import Api
 from rtserver.web.api_http import ApiAccess, ApiKey, Calls, Text, api_endpoints
 from rtserver.web.docs import docs_paths, documents
@@ -70,48 +69,6 @@ from rtserver.web.site import Paths, RtSite, SiteLimits
 if TYPE_CHECKING:
     from rtserver.tap_accounts import Accounts
     from rtserver.tap_payments import Payments
-
-
-class Options(usage.Options):
-    """Options of ``twistd rtserver``."""
-
-    longdesc = "A realtime server: WebSocket, HTTP and Redis fan-out in one process."
-    optParameters = [
-        ["config", "c", None, "TOML file; without it the embedded default runs (memory broker, loopback, demo page)."],
-    ]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.overrides: dict[str, str] = {}
-        self.apps: list[App] = []
-
-    def opt_app(self, name: str) -> None:
-        """MODULE:APP: run this application, as [[apps]] in the file does. May be repeated."""
-        try:
-            self.apps.append(load_app(name))
-        except NoSuchApp as error:
-            raise usage.UsageError(str(error)) from error
-
-    def opt_set(self, assignment: str) -> None:
-        """KEY=VALUE: set one key of the configuration, as in --set engine.type=redis. May be repeated."""
-        key, equals, value = assignment.partition("=")
-        if not equals:
-            raise usage.UsageError(f"--set {assignment}: write KEY=VALUE")
-        self.overrides[key] = value
-
-    def postOptions(self) -> None:
-        self._configure()
-        for each in self.configured.config.apps:
-            self.opt_app(each.module)
-
-    def _configure(self) -> None:
-        try:
-            text = None if self["config"] is None else Path(self["config"]).read_text("utf-8")
-            self.configured = complete(load(text, os.environ, self.overrides))
-        except OSError as error:
-            raise usage.UsageError(f"{self['config']}: {error.strerror}") from error
-        except ConfigError as error:
-            raise usage.UsageError(f"the configuration is wrong:\n{error}") from error
 
 
 def makeService(options: Options) -> Server:

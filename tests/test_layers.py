@@ -79,7 +79,7 @@ FAMILIES = {
 }  # fmt: skip
 """Libraries that are parts of one."""
 
-OUTSIDE = {"tap", "tap_accounts", "tap_payments", "cli"}
+OUTSIDE = {"tap", "tap_accounts", "tap_options", "tap_payments", "cli"}
 """Modules that may import everything, and that nobody imports."""
 
 
