@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+import socket
 import time
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -49,6 +51,13 @@ async def publish(transaction: Transaction, channel: str, data: str) -> None:
     await put(transaction, channel, data)
 
 
+def free_port() -> int:
+    """One that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+    return port
+
+
 class Payments:
     """``functions`` of applications are told of everything. Raises ``CannotStart``."""
 
@@ -56,6 +65,9 @@ class Payments:
         self, reactor: Any, config: Config, database: Database, accounts: AccountsDesk, functions: Sequence[OnPayment]
     ) -> None:
         options = config.payments
+        runs_simulator = options.mode == "simulator" and options.start_simulator
+        if runs_simulator:
+            options = replace(options, simulator_url=f"http://127.0.0.1:{free_port()}")
         module, _, name = GATEWAYS["braintree"].partition(":")
         try:
             self.gateway = getattr(import_module(module), name)(options, reactor)
@@ -93,7 +105,6 @@ class Payments:
             reports=self._reports,
         )
         self.desk = Desk(accounts, parts, flows, pages)
-        runs_simulator = options.mode == "simulator" and options.start_simulator
         self._simulator = SimulatorProcess(options.simulator_url, reactor) if runs_simulator else None
 
     def endpoints(self) -> list[Endpoint]:

@@ -10,8 +10,8 @@ from rtserver.core.options import Seconds
 
 @dataclass(frozen=True, slots=True)
 class PaymentsOptions:
-    """``mode``: "simulator" speaks to the gateway's stand-in at ``simulator_url``, which this server runs with
-    ``start_simulator``, and is refused in production; "sandbox" and "production" to Braintree. ``merchant_account`` "": the
+    """``mode``: "simulator" speaks to the gateway's stand-in, at ``simulator_url`` or, with ``start_simulator``, to one that
+    this server runs; it is refused in production. "sandbox" and "production" speak to Braintree. ``merchant_account`` "": the
     default one of the merchant. ``connect_timeout`` and ``timeout`` bound one call; its outcome is "unknown" when it takes
     longer. ``threads`` is how many calls run at a time, ``queue`` how many may wait. ``staff_channel`` and ``channel`` name
     where changes are published; ``{user}`` stands for the payer. ``reconcile_at`` is the hour of the nightly report, in UTC;

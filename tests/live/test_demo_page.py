@@ -9,7 +9,6 @@ import tomllib
 
 import pytest
 
-from tests.live.redis_server import free_port
 from tests.live.rtserver_process import API_KEY, ROOT, RtServer
 from tests.live.sdk_js import SCRIPTS, check_installed
 
@@ -21,7 +20,6 @@ def embedded():
     """What the server runs with when no file is named."""
     settings = tomllib.loads((ROOT / "rtserver/embedded.toml").read_text("utf-8"))
     del settings["listen"]
-    settings["payments"]["simulator_url"] = f"http://127.0.0.1:{free_port()}"
     return settings
 
 
