@@ -8,7 +8,7 @@ from typing import Any
 from rtserver.app.endpoint import Endpoint
 from rtserver.web.payments.bodies import Done, MethodFacts, MethodList, NewMethod
 from rtserver.web.payments.desk import Desk
-from rtserver.web.payments.endpoint import Door, PaymentEndpoint
+from rtserver.web.payments.endpoint import Door, Key, PaymentEndpoint
 from rtserver.web.payments.people import Person
 
 
@@ -33,11 +33,12 @@ class Methods:
         The default one first."""
         return MethodList(methods=[MethodFacts.of(each) for each in await self._vault.methods(person.payer)])
 
-    async def save(self, person: Person, body: NewMethod) -> MethodFacts:
+    async def save(self, person: Person, body: NewMethod, key: Key = "") -> MethodFacts:
         """Save a payment method
 
-        Nothing is charged. A nonce is saved once, however often this is sent."""
-        return MethodFacts.of(await self._vault.save(person.payer, body.nonce, body.default))
+        Nothing is charged. A nonce is saved once for each ``Idempotency-Key`` (and once without), however often this is
+        sent."""
+        return MethodFacts.of(await self._vault.save(person.payer, body.nonce, body.default, key))
 
     async def choose(self, person: Person, token: str) -> MethodFacts:
         """Make one of them the default"""

@@ -31,10 +31,17 @@ async def test_methods_are_listed_saved_chosen_and_deleted(tmp_path: Path) -> No
         assert (deleted.status, deleted.json) == (200, {"done": True})
         assert asked(till, "vault") == [
             ("methods", ()),
-            ("save", ("n1", True)),
+            ("save", ("n1", True, "")),
             ("choose", ("m1",)),
             ("delete", ("m1",)),
         ]
+
+
+@deadline(10)
+async def test_a_request_to_save_a_method_is_known_by_its_key(tmp_path: Path) -> None:
+    async with till_in(tmp_path) as till:
+        await (await till.ada()).post("/payment/methods", {"nonce": "n1"}, **{"Idempotency-Key": "k1"})
+        assert asked(till, "vault") == [("save", ("n1", False, "k1"))]
 
 
 @deadline(10)
