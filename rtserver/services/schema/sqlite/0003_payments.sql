@@ -87,6 +87,7 @@ create unique index rt_pay_attempts_open on rt_pay_attempts (order_id)
     where op = 'sale' and state in ('sending', 'unknown', 'approved');
 create index rt_pay_attempts_order on rt_pay_attempts (order_id);
 create index rt_pay_attempts_check on rt_pay_attempts (next_check_at);
+create index rt_pay_attempts_sent on rt_pay_attempts (sent_at);
 
 create table rt_pay_transactions (
     id text primary key,
@@ -103,6 +104,7 @@ create table rt_pay_transactions (
     changed_at integer not null
 ) strict;
 create index rt_pay_transactions_order on rt_pay_transactions (order_id);
+create index rt_pay_transactions_created on rt_pay_transactions (created_at);
 
 create table rt_pay_subscriptions (
     id text primary key,
