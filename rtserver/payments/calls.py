@@ -37,6 +37,7 @@ TIMEOUT = Outcome(AttemptState.UNKNOWN, "timeout", "")
 
 Done = Callable[[Attempt], Awaitable[None]]
 Ask = Callable[[Attempt], Awaitable[Outcome]]
+Follow = Callable[[Attempt, Outcome], Awaitable[Outcome]]
 
 
 @dataclass(slots=True)
@@ -57,13 +58,17 @@ class Calls:
         self._running: dict[str, _Running] = {}
         self._kept: OrderedDict[str, tuple[Sale, float]] = OrderedDict()
         self._others: dict[Op, Ask] = {}
+        self._follows: dict[Op, Follow] = {}
         self._is_closing = False
 
     # Calling
 
-    def offer(self, op: Op, ask: Ask) -> None:
-        """How to call for what is not about orders."""
+    def offer(self, op: Op, ask: Ask, follow: Follow | None = None) -> None:
+        """How to call for what is not about orders. ``follow``: what else is to be done before an outcome that came late is
+        written down."""
         self._others[op] = ask
+        if follow is not None:
+            self._follows[op] = follow
 
     def check_open(self) -> None:
         """Raises ``PaymentRefused`` while the server shuts down: nothing new is to be written down then."""
@@ -134,10 +139,12 @@ class Calls:
 
     def late(self, attempt: Attempt, outcome: Outcome) -> None:
         """The outcome of a call came when nobody waited for it any more."""
-        self._spawn(self._written(attempt.id, outcome))
+        self._spawn(self._written(attempt, outcome))
 
-    async def _written(self, attempt_id: str, outcome: Outcome) -> None:
-        await self._write(attempt_id, outcome)
+    async def _written(self, attempt: Attempt, outcome: Outcome) -> None:
+        if attempt.op in self._follows:
+            outcome = await self._follows[attempt.op](attempt, outcome)
+        await self._write(attempt.id, outcome)
 
     def _too_late(self, running: _Running) -> None:
         self._spawn(self._say_unknown(running))

@@ -72,7 +72,7 @@ class Subscribing:
         self._vault = vault
         self._subscriptions = subscriptions
         calls.offer(Op.SUBSCRIBE, self._create)
-        calls.offer(Op.RETRY, self._charge)
+        calls.offer(Op.RETRY, self._charge, self._charged)
         self.looks: dict[Op, Look] = {Op.SUBSCRIBE: self._look_at_creation, Op.RETRY: self._look_at_retry}
         """For the reconciler."""
 
@@ -219,7 +219,9 @@ class Subscribing:
         return outcome
 
     async def _charge(self, attempt: Attempt) -> Outcome:
-        outcome = await self._parts.gateway.retry_charge(attempt)
+        return await self._charged(attempt, await self._parts.gateway.retry_charge(attempt))
+
+    async def _charged(self, attempt: Attempt, outcome: Outcome) -> Outcome:
         if outcome.state is AttemptState.UNKNOWN:
             return outcome
         if outcome.transaction is not None:

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from rtserver.core.payments import Money
 from rtserver.payments import transactions
 from rtserver.payments.errors import GatewayAway, GatewayRefused
-from rtserver.payments.records import AttemptState, Op
+from rtserver.payments.records import AttemptState, Op, Outcome
 from rtserver.payments.sightings import subscription_of
 from rtserver.payments.subscriptions import SubscriptionChange
 from tests.payments.fake_gateway import is_lost_on_the_way, refuses, works_then_loses_the_answer
@@ -297,6 +297,20 @@ async def check_a_retry_whose_answer_was_lost_charges_once(market: Market) -> No
     assert await market.open_attempts() == 0
     assert (await refusal(market.subscribing.retry(ADA, id))).code == "not_past_due"
     assert market.gateway.count(Op.RETRY) == 1
+
+
+async def check_a_retry_whose_answer_came_late_makes_the_subscription_active(market: Market) -> None:
+    id = await past_due(market)
+    market.gateway.will(Op.RETRY, works_then_loses_the_answer)
+    assert (await market.subscribing.retry(ADA, id)).status == 202
+    charge = market.gateway.subscriptions[id].transactions[0]
+    attempt = market.gateway.asked[-1][1]
+    market.calls.late(attempt, Outcome(AttemptState.APPROVED, "approved", "", transaction=charge))
+    while await market.open_attempts():
+        await market.turn()
+    assert (await market.subscription(id)).status == "active"
+    assert (await market.news())[-1] == "subscription.active"
+    assert await subscription_of(market.database, charge.id) == id
 
 
 async def check_a_retry_that_never_arrived_is_over_after_a_while(market: Market) -> None:
