@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from rtserver.core.errors import Conflict
 from rtserver.core.payments import BadAmount, Money, parse_money
 from rtserver.core.ports import Transaction
-from rtserver.payments import attempts, orders, transactions
+from rtserver.payments import attempts, dispute_rows, orders, transactions
 from rtserver.payments.answers import Answer, answer, record_of
 from rtserver.payments.calls import Calls
 from rtserver.payments.errors import PaymentRefused
@@ -97,7 +97,7 @@ class Changes:
                 break
             last = await self._outcome(begun)
             moved += last.amount.minor
-            if last.state is not AttemptState.APPROVED or change.plan is _settle:
+            if last.state is not AttemptState.APPROVED or change.plan is _settle or _is_all(asked, moved):
                 break
         return await self._answer(order, last)
 
@@ -137,7 +137,7 @@ class Changes:
             return found[0], False
         stands = await _stands(transaction, order.id)
         if stands.open_sale is not None or stands.open_change is not None:
-            raise in_progress()
+            raise _half_done(Money(moved, order.price.currency)) if moved and asked.amount else in_progress()
         step = change.plan(stands, asked, moved)
         if step is None:
             return None, False
@@ -173,8 +173,19 @@ def _asked(change: _Change, order: Order) -> _Asked:
     return _Asked(amount, change.more)
 
 
+def _is_all(asked: _Asked, moved: int) -> bool:
+    return asked.amount is not None and moved >= asked.amount.minor
+
+
+def _half_done(moved: Money) -> PaymentRefused:
+    """Who is told to ask again asks for the whole amount again."""
+    sentence = f"Only {moved} were moved, then something else was under way: look at the order before you do the rest."
+    return _refusal("half_done", sentence)
+
+
 async def _stands(runs: Runs, order_id: str) -> Standing:
-    return standing(await attempts.of_order(runs, order_id), await transactions.of_order(runs, order_id))
+    stands = standing(await attempts.of_order(runs, order_id), await transactions.of_order(runs, order_id))
+    return replace(stands, disputed=await dispute_rows.taken(runs, order_id))
 
 
 # Plans
@@ -208,6 +219,8 @@ def _refund(stands: Standing, asked: _Asked, moved: int) -> _Step | None:
     wanted = (asked.amount.minor if asked.amount else total + moved) - moved
     if not lefts and not moved and any(each.status in VOIDABLE for each in stands.live):
         raise _refusal("not_settled", "This payment is not settled yet: void it instead.")
+    if not lefts and not moved:
+        _check_undisputed(stands)
     if asked.amount and wanted > total:
         most = Money(total, asked.amount.currency)
         raise _refusal("too_much", f"At most {most} can be refunded.", "amount", 422)
@@ -225,8 +238,17 @@ def _reverse(stands: Standing, asked: _Asked, moved: int) -> _Step | None:
         left = stands.left_to_refund(sale)
         if left > 0 and sale.status in REFUNDABLE:
             return _Step(Op.REFUND, sale, Money(left, sale.amount.currency))
+    if not moved:
+        _check_undisputed(stands)
     _check_some(moved)
     return None
+
+
+def _check_undisputed(stands: Standing) -> None:
+    if stands.disputed:
+        raise _refusal(
+            "disputed", "The payer asked the bank for this money: accept the dispute, do not pay back twice."
+        )
 
 
 def _check_some(moved: int) -> None:

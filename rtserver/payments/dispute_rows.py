@@ -5,6 +5,7 @@ The words are those of Braintree (https://developer.paypal.com/braintree/docs/re
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from rtserver.core.payments import Money
@@ -43,6 +44,12 @@ _OF_ORDER = """
     select 1 from rt_pay_disputes where status <> ? and transaction_id in (
         select id from rt_pay_transactions where order_id = ?
     ) limit 1
+"""
+
+_TAKEN = """
+    select transaction_id, amount from rt_pay_disputes where status <> ? and transaction_id in (
+        select id from rt_pay_transactions where order_id = ?
+    )
 """
 
 
@@ -93,6 +100,14 @@ async def listed(runs: Runs, is_open: bool) -> list[tuple[GatewayDispute, str]]:
 async def is_disputed(runs: Runs, order_id: str) -> bool:
     """Whether there is a dispute about this order that was not won."""
     return bool(await runs.run(_OF_ORDER, (WON, order_id)))
+
+
+async def taken(runs: Runs, order_id: str) -> dict[str, int]:
+    """What disputes that were not won take back of the transactions of an order, in the smallest unit, by their ids."""
+    sums = Counter[str]()
+    for transaction_id, amount in await runs.run(_TAKEN, (WON, order_id)):
+        sums[transaction_id] += amount
+    return sums
 
 
 def _dispute(row: Row) -> GatewayDispute:

@@ -5,8 +5,8 @@ The words are those of Braintree (https://developer.paypal.com/braintree/docs/re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from rtserver.core.payments import Money
 from rtserver.payments.records import Attempt, AttemptState, GatewayTransaction, Op, Order, OrderState, Outcome
@@ -90,16 +90,23 @@ class Stored:
 @dataclass(frozen=True, slots=True)
 class Standing:
     """Where an order stands, by its attempts and transactions. ``wanted`` are the sales that the payer meant, ``unwanted`` the
-    others that are not over: approved for another amount, or twice."""
+    others that are not over: approved for another amount, or twice. ``disputed``: what banks took back of a transaction, in
+    the smallest unit, by its id."""
 
     wanted: tuple[Stored, ...]
     unwanted: tuple[Stored, ...]
     credits: tuple[Stored, ...]
     attempts: tuple[Attempt, ...]
+    disputed: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def live(self) -> tuple[Stored, ...]:
-        return tuple(each for each in self.wanted if each.status not in OVER)
+        """Without what was settled in parts and holds nothing any more: it is the sum of its parts."""
+        return tuple(
+            each
+            for each in self.wanted
+            if each.status not in OVER and (each.status == "authorized" or not self.has_parts(each))
+        )
 
     @property
     def open_sale(self) -> Attempt | None:
@@ -130,14 +137,14 @@ class Standing:
         return sale.amount.minor - parts if sale.status == "authorized" else 0
 
     def left_to_refund(self, sale: Stored) -> int:
-        """What was neither given back nor is about to be."""
+        """What was neither given back nor is about to be, nor is disputed."""
         given = sum(each.amount.minor for each in self.credits if each.parent == sale.id)
         under_way = sum(
             each.amount.minor
             for each in self.attempts
             if each.op is Op.REFUND and is_open(each) and each.target == sale.id
         )
-        return sale.amount.minor - given - under_way
+        return max(0, sale.amount.minor - given - under_way - self.disputed.get(sale.id, 0))
 
 
 def standing(attempts: Sequence[Attempt], stored: Sequence[Stored]) -> Standing:

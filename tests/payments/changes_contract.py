@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet.defer import Deferred, DeferredList
 
 from rtserver.core.payments import Money
 from rtserver.payments.errors import GatewayAway, PaymentRefused
-from rtserver.payments.records import AttemptState, Op, OrderState
+from rtserver.payments.records import AttemptState, Op, OrderState, Outcome
 from tests.payments.fake_gateway import (
+    FakeGateway,
+    Work,
     is_lost_on_the_way,
     refuses,
     waits,
@@ -169,6 +173,26 @@ async def check_refunds_at_the_same_time_never_give_back_more_than_was_paid(shop
     assert (await refusal(shop.changes.refund(KEEPER, order.id, "6.00"))).code == "too_much"
 
 
+async def check_a_refund_that_was_made_is_never_called_under_way(shop: Shop) -> None:
+    """Whoever is told to ask again asks again, and gives the money back twice."""
+    for turns in range(8):
+        order = await shop.settled()
+        others: list[Deferred[Any]] = []
+
+        async def another_comes(gateway: FakeGateway, work: Work) -> Outcome:
+            outcome = work()
+            others.append(Deferred.fromCoroutine(shop.changes.refund(KEEPER, order.id, "3.00")))  # noqa: B023
+            for _ in range(turns):  # noqa: B023
+                await shop.turn()
+            return outcome
+
+        shop.gateway.will(Op.REFUND, another_comes)
+        first = Deferred.fromCoroutine(shop.changes.refund(KEEPER, order.id, "3.00"))
+        made = [is_done for is_done, _ in await DeferredList([first], consumeErrors=True)]
+        made += [is_done for is_done, _ in await DeferredList(others, consumeErrors=True)]
+        assert (await shop.order(order.id)).refunded == Money(300 * sum(made), "USD")
+
+
 async def check_a_refund_of_unknown_outcome_counts_as_given_back(shop: Shop) -> None:
     order = await shop.settled()
     shop.gateway.will(Op.REFUND, works_then_loses_the_answer)
@@ -225,6 +249,27 @@ async def check_an_order_of_parts_is_given_back_part_by_part(shop: Shop) -> None
     assert sorted(each.amount.minor for op, each in shop.gateway.asked if op is Op.REFUND) == [1000, 6000]
     assert (await shop.changes.refund(KEEPER, order.id, "70.00", key="k1")).order["refunded"] == "70.00"
     assert (await shop.changes.refund(KEEPER, order.id)).order["state"] == "refunded"
+
+
+async def check_an_order_that_was_settled_in_parts_is_undone_part_by_part(shop: Shop) -> None:
+    """What held the money may be on its way to be settled too: it is the sum of its parts then."""
+    for status, undo, state in (
+        ("submitted_for_settlement", shop.changes.void, "voided"),
+        ("submitted_for_settlement", shop.changes.reverse, "voided"),
+        ("settled", shop.changes.reverse, "refunded"),
+        ("settled", shop.changes.refund, "refunded"),
+    ):
+        shop.gateway.transactions.clear()
+        order = await shop.paid(item="room")
+        await shop.changes.settle(KEEPER, order.id, "60.00", more=True)
+        await shop.changes.settle(KEEPER, order.id)
+        held, *parts = list(shop.gateway.transactions.values())
+        whole = "settled" if status == "settled" else "settlement_pending"
+        await shop.calls.observe(shop.gateway.set_status(held.id, whole))
+        for each in parts:
+            await shop.calls.observe(shop.gateway.set_status(each.id, status))
+        answer = await undo(KEEPER, order.id)
+        assert (answer.result, answer.order["state"]) == ("done", state)
 
 
 async def check_a_refund_that_was_made_elsewhere_counts(shop: Shop) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from rtserver.core.payments import Money
 from rtserver.payments.disputes import LONGEST_EVIDENCE
 from rtserver.payments.errors import GatewayAway, GatewayRefused
-from rtserver.payments.records import Order, OrderState
+from rtserver.payments.records import Op, Order, OrderState
 from tests.payments.market import Market
 from tests.payments.shop import ADA, KEEPER, checks_of, refusal
 
@@ -65,6 +68,30 @@ async def check_a_lost_dispute_leaves_the_order_disputed(market: Market) -> None
     market.gateway.decide("dispute1", "lost")
     await market.told("dispute_lost", "dispute1")
     assert (await market.order(order.id)).state is OrderState.DISPUTED
+
+
+async def check_what_the_bank_takes_back_is_not_given_back_a_second_time(market: Market) -> None:
+    order = await disputed(market)
+    for status in ("open", "disputed", "lost"):
+        market.gateway.decide("dispute1", status)
+        await market.told(f"dispute_{status}", "dispute1")
+        for undo in (market.changes.refund, market.changes.reverse):
+            refused = await refusal(undo(KEEPER, order.id))
+            assert (refused.code, refused.status) == ("disputed", 409)
+        assert (await refusal(market.changes.refund(KEEPER, order.id, "1.00"))).code == "disputed"
+    assert market.gateway.count(Op.REFUND) == 0
+
+
+async def check_what_is_not_disputed_and_what_was_won_can_be_given_back(market: Market) -> None:
+    order = await market.settled()
+    seen = market.gateway.charged()[0]
+    market.gateway.quarrels["dispute1"] = replace(market.gateway.quarrel(seen.id), amount=Money(600, "USD"))
+    await market.told("dispute_opened", "dispute1")
+    assert (await refusal(market.changes.refund(KEEPER, order.id, "4.01"))).code == "too_much"
+    assert (await market.changes.refund(KEEPER, order.id, "4.00")).result == "done"
+    market.gateway.decide("dispute1", "won")
+    await market.told("dispute_won", "dispute1")
+    assert (await market.changes.refund(KEEPER, order.id)).order["state"] == "refunded"
 
 
 async def check_an_order_with_two_disputes_is_free_when_both_are_won(market: Market) -> None:
