@@ -60,9 +60,10 @@ class TwistedIncoming:
 
     @cached_property
     def _cookies(self) -> Mapping[str, str]:
-        """Whatever browsers send (RFC 6265, section 5.2), which is more than what servers may set."""
+        """Whatever browsers send (RFC 6265, section 5.2), which is more than what servers may set. Around names are blanks and
+        tabs: with some other space in front of it, a cookie of another host could pass as one whose prefix keeps those out."""
         pairs = [part.partition("=") for line in self.header("cookie") for part in line.split(";")]
-        return {name.strip(): _unquoted(value.strip()) for name, equals, value in pairs if equals}
+        return {name.strip(" \t"): _unquoted(value.strip(" \t")) for name, equals, value in pairs if equals}
 
     def cookie(self, name: str) -> str | None:
         return self._cookies.get(name)

@@ -547,6 +547,8 @@ def test_cookies_are_read_as_browsers_send_them():
         'a="': ['"', "-"],
         'json={"x": 1}; a=1': ["1", "-"],
         "a=x=y": ["x=y", "-"],
+        "\ta =\t1 ; b c = 2": ["1", "2"],
+        "\xa0a=1; \x85a=2": ["-", "-"],
     }
     assert {text: house.get("/", Cookie=text).json for text in cases} == cases
 
