@@ -94,11 +94,12 @@ class Accounts:
     def hooks(self, inner: Hooks) -> Hooks:
         name = Cookies(self._options.base_url.startswith("https:")).session
         rule = CookieRule(name, origin_of(self._options.base_url), self._options.cookie_connections)
-        return AccountHooks(inner, rule, self._found, self._database, time.time)
+        return AccountHooks(inner, rule, self._found)
 
     def verifier(self, others: TokenVerifier) -> TokenVerifier:
         header = self._sign({}).partition(".")[0]
-        return OwnTokensFirst(header, JWTVerifier(token_options(self._options), time.time), others)
+        own = JWTVerifier(token_options(self._options), time.time)
+        return OwnTokensFirst(header, own, others, self._sessions.lives)
 
     async def _found(self, cookie: str) -> tuple[Session, Account] | None:
         session = await self._sessions.find(cookie)

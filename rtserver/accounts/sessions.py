@@ -35,6 +35,7 @@ _FIND = f"""
     where sid_hash = ? and expires_at > ?
         and (user_id is null or exists (select 1 from rt_users where id = rt_sessions.user_id and is_active = 1))
 """
+_LIVES = "select 1 from rt_sessions where id = ? and user_id = ? and expires_at > ?"
 _INSERT = """
     insert into rt_sessions (sid_hash, id, user_id, csrf, agent, remote, created_at, seen_at, expires_at)
     values (?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -73,6 +74,10 @@ class Sessions:
             return None
         session = Session(*rows[0])
         return session if now - session.seen_at < TOUCH_INTERVAL else await self._touched(session, now)
+
+    async def lives(self, id: str, user_id: str) -> bool:
+        """Whether this person has such a session still. It lives on no longer by this."""
+        return bool(await self._database.run(_LIVES, (id, user_id, ms(self._unix()))))
 
     async def begin(self, agent: str, remote: str) -> tuple[Session, str]:
         """A session of nobody yet, and its cookie."""

@@ -9,13 +9,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
 
 from rtserver.accounts.errors import AccountRefused
 from rtserver.accounts.options import AccountsOptions
 from rtserver.accounts.records import Account, Proof, Session
+from rtserver.core.errors import ExpiredToken
 from rtserver.core.options import ChannelOptions, ChannelRules, TokenOptions
 from rtserver.core.ports import ConnectionClaims, SubscriptionClaims, TokenVerifier
 
@@ -49,21 +53,47 @@ def with_own_namespace(rules: ChannelRules) -> ChannelRules:
 
 class OwnTokensFirst:
     """Implements ``ports.TokenVerifier``: our tokens by ``own``, all others by ``others``. ``header`` is the first part of our
-    tokens, which is the same in all of them."""
+    tokens, which is the same in all of them. ``lives`` says whether a session (its id) of a user (the second) goes on."""
 
-    def __init__(self, header: str, own: TokenVerifier, others: TokenVerifier) -> None:
+    def __init__(
+        self, header: str, own: TokenVerifier, others: TokenVerifier, lives: Callable[[str, str], Awaitable[bool]]
+    ) -> None:
         self._prefix = f"{header}."
         self._own = own
         self._others = others
+        self._lives = lives
 
     async def verify_connection(self, token: str) -> ConnectionClaims:
-        return await self._verifier(token).verify_connection(token)
+        """A token that was given to a session ends with it, whatever its time: for connections, for their refreshes and for
+        requests that bring it."""
+        claims = await self._verifier(token).verify_connection(token)
+        session = session_of(claims.meta)
+        if session and self._is_own(token) and not await self._lives(session, claims.user):
+            raise ExpiredToken("The session that the token was given to has ended.")
+        return claims
 
     async def verify_subscription(self, token: str) -> SubscriptionClaims:
         return await self._verifier(token).verify_subscription(token)
 
     def _verifier(self, token: str) -> TokenVerifier:
-        return self._own if token.startswith(self._prefix) else self._others
+        return self._own if self._is_own(token) else self._others
+
+    def _is_own(self, token: str) -> bool:
+        return token.startswith(self._prefix)
+
+
+class _Meta(Struct):
+    rt_session: str = ""
+
+
+def session_of(meta: Raw) -> str:
+    """The id of the session in the meta of a connection, "" when there is none."""
+    if not len(meta):
+        return ""
+    try:
+        return msgspec.json.decode(meta, type=_Meta).rt_session
+    except (msgspec.DecodeError, RecursionError):
+        return ""
 
 
 class ConnectionTokens:
@@ -104,5 +134,5 @@ class ConnectionTokens:
 
 def fits(pattern: str, user_id: str, channel: str) -> bool:
     """Whether a channel is one of a pattern in which ``{user}`` is that person and ``*`` anything."""
-    literals = [re.escape(each) for each in pattern.replace("{user}", user_id).split("*")]
+    literals = [re.escape(each.replace("{user}", user_id)) for each in pattern.split("*")]
     return re.fullmatch(".*".join(literals), channel, re.DOTALL) is not None

@@ -129,6 +129,15 @@ async def check_somebody_ends_one_of_the_own_sessions(tables: Tables) -> None:
     assert await tables.sessions.find(cookie) is None
 
 
+async def check_a_session_lives_until_its_end_and_for_its_person_only(tables: Tables) -> None:
+    ada, bob = await tables.person("ada"), await tables.person("bob")
+    session, _ = await tables.sessions.sign_in(None, ada.id, "", "")
+    assert await tables.sessions.lives(session.id, ada.id)
+    assert not await tables.sessions.lives(session.id, bob.id)
+    tables.unix += 14 * DAY
+    assert not await tables.sessions.lives(session.id, ada.id)
+
+
 async def check_the_sessions_of_a_person_are_listed_the_last_used_first(tables: Tables) -> None:
     ada = await tables.person()
     first, cookie = await tables.sessions.sign_in(None, ada.id, "one", "")

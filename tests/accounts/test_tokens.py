@@ -10,7 +10,7 @@ from rtserver.accounts.errors import AccountRefused
 from rtserver.accounts.options import AccountsOptions
 from rtserver.accounts.records import Account, Proof, Purpose, Session
 from rtserver.accounts.tokens import KEY_ID, ConnectionTokens, OwnTokensFirst, fits, signing_key, token_options
-from rtserver.core.errors import InvalidToken
+from rtserver.core.errors import ExpiredToken, InvalidToken
 from rtserver.core.options import TokenOptions
 from rtserver.services.jwt_keys import JWTVerifier
 from tests.accounts.outcome import result_of
@@ -27,10 +27,18 @@ def tokens(options=OPTIONS):
     return ConnectionTokens(options, sign, lambda: NOW)
 
 
-def verifier(options=OPTIONS, others="other key" * 4):
+def sessions(*live):
+    async def lives(session, user):
+        return (session, user) in live
+
+    return lives
+
+
+def verifier(options=OPTIONS, others="other key" * 4, live=(("s1", "u1"),)):
     header = jwt.encode({}, signing_key(options.secret_key), headers={"kid": KEY_ID}).partition(".")[0]
     own = JWTVerifier(token_options(options), lambda: NOW)
-    return OwnTokensFirst(header, own, JWTVerifier(TokenOptions(hmac_secret_key=others), lambda: NOW))
+    foreign = JWTVerifier(TokenOptions(hmac_secret_key=others), lambda: NOW)
+    return OwnTokensFirst(header, own, foreign, sessions(*live))
 
 
 def test_a_connection_token_says_who_it_is_and_which_session_it_belongs_to():
@@ -41,9 +49,28 @@ def test_a_connection_token_says_who_it_is_and_which_session_it_belongs_to():
     assert bytes(claims.meta) == b'{"rt_session":"s1"}'
 
 
+def test_a_token_ends_with_its_session():
+    token, _ = tokens().connection(ANNA, SESSION)
+    for live in ((), (("s1", "somebody else"),), (("another", "u1"),)):
+        with pytest.raises(ExpiredToken):
+            result_of(verifier(live=live).verify_connection(token))
+
+
+def test_the_window_that_waits_for_a_letter_needs_no_session():
+    claims = result_of(verifier(live=()).verify_connection(tokens().waiting(PROOF)))
+    assert (claims.user, list(claims.subs)) == ("", ["rt_auth:p1"])
+
+
 def test_tokens_of_others_go_on_counting():
     token = jwt.encode({"sub": "x", "exp": NOW + 60}, "other key" * 4, algorithm="HS256")
     assert result_of(verifier().verify_connection(token)).user == "x"
+
+
+@pytest.mark.parametrize("meta", [{}, {"rt_session": 5}, {"rt_session": "s1"}, {"rt_session": None}])
+def test_tokens_of_others_name_no_session_of_ours(meta):
+    claims = {"sub": "x", "exp": NOW + 60, "meta": meta}
+    token = jwt.encode(claims, "other key" * 4, algorithm="HS256")
+    assert result_of(verifier(live=()).verify_connection(token)).user == "x"
 
 
 def test_a_token_of_others_with_our_key_id_is_refused():
@@ -96,3 +123,8 @@ def test_a_window_that_waits_gets_one_channel_and_no_name():
 )
 def test_patterns_of_channels(pattern, channel, good):
     assert fits(pattern, "u1", channel) is good
+
+
+def test_nobody_has_more_channels_by_a_name_that_looks_like_a_pattern():
+    assert fits("user:{user}", "*", "user:*")
+    assert not fits("user:{user}", "*", "user:u1") and not fits("user:{user}", "u.", "user:u1")
