@@ -10,9 +10,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
+from rtserver.core.errors import StoreError
 from rtserver.core.ports import Row, Transaction
 from rtserver.payments.parts import Parts
 from rtserver.payments.rounds import Rounds
@@ -27,11 +29,15 @@ FIRST_PAUSE = 5_000
 LONGEST_PAUSE = 12 * 3_600_000
 """Milliseconds; the pauses double. Twenty tries take four days."""
 BATCH = 50
-"""Events that are handed on at a time."""
+"""Events that are handed on at a time. One whose function hangs keeps only its own order waiting."""
 INTERVAL = 1.0
 """Seconds between two looks at the table."""
 TIME_LIMIT = 60.0
-"""Seconds that an application's function may take."""
+"""Seconds that an application's function may take; then it is cancelled, if it can be."""
+PATIENCE = 5.0
+"""Seconds after that until it is said that it goes on."""
+STOP_TIME = 10.0
+"""Seconds that the end waits for functions of applications."""
 STAY = 90 * 86_400_000
 """Milliseconds that an event stays after it was made."""
 SWEEP_INTERVAL = 3600.0
@@ -40,12 +46,12 @@ _PUT = (
     "insert into rt_pay_events (id, kind, user_id, order_id, record, next_at, created_at) values (?, ?, ?, ?, ?, ?, ?)"
 )
 # An event waits for the ones before it of the same order.
-_DUE = f"""
+_DUE = """
     select number, id, kind, user_id, order_id, record, created_at, tries from rt_pay_events as event
     where state = 'new' and next_at <= ? and (order_id = '' or not exists (
         select 1 from rt_pay_events as earlier
         where earlier.order_id = event.order_id and earlier.state = 'new' and earlier.number < event.number
-    )) order by number limit {BATCH}
+    )) order by number limit ?
 """
 _DONE = "update rt_pay_events set state = 'done', tries = tries + 1 where number = ?"
 _AGAIN = "update rt_pay_events set state = ?, tries = tries + 1, next_at = ? where number = ?"
@@ -96,31 +102,60 @@ class EventDelivery:
         self._functions = tuple(functions)
         self._rounds = Rounds(parts, TABLE, self._round, "handing on news of payments")
         self._swept_at = float("-inf")
+        self._under_way: dict[int, Deferred[None]] = {}
+        """By the number of the event: fires when it is dealt with."""
 
     async def start(self) -> None:
         await self._rounds.start()
 
     async def stop(self) -> None:
-        """What is being handed on comes to its end; the rest waits for the next start."""
+        """What is being handed on comes to its end within ``STOP_TIME``; the rest waits for the next start."""
         await self._rounds.stop()
+        everything = DeferredList(list(self._under_way.values()), consumeErrors=True)
+        await everything.addTimeout(STOP_TIME, self._parts.reactor)
+        if self._under_way:
+            _log.warn("{n} functions for payments go on: they are called again after the start", n=len(self._under_way))
 
     async def _round(self) -> float:
         parts = self._parts
         await self._sweep()
-        rows = await parts.database.run(_DUE, (parts.now,))
-        await gatherResults([Deferred.fromCoroutine(self._hand_on(row)) for row in rows], consumeErrors=True)
-        return 0 if rows else INTERVAL
+        rows = await parts.database.run(_DUE, (parts.now, BATCH + len(self._under_way)))
+        fresh = [row for row in rows if row[0] not in self._under_way]
+        for row in fresh[: BATCH - len(self._under_way)]:
+            Deferred.fromCoroutine(self._deal_with(row)).addErrback(_tell)
+        return INTERVAL
+
+    async def _deal_with(self, row: Row) -> None:
+        number = row[0]
+        ended = self._under_way[number] = Deferred()
+        try:
+            await self._hand_on(row)
+            self._rounds.wake()
+        except StoreError as error:
+            _log.warn("what became of event {id} cannot be written down now: {why}", id=row[1], why=str(error))
+        finally:
+            del self._under_way[number]
+            ended.callback(None)
 
     async def _hand_on(self, row: Row) -> None:
         number, event_id, kind, user_id, order_id, record, created_at, tries = row
         event = PaymentEvent(event_id, kind, user_id, order_id, of_json(record), created_at)
         try:
             for function in self._functions:
-                await Deferred.fromCoroutine(_called(function, event)).addTimeout(TIME_LIMIT, self._parts.reactor)
+                await self._call(function, event)
         except Exception:
             await self._put_off(event, number, tries + 1)
         else:
             await self._parts.database.run(_DONE, (number,))
+
+    async def _call(self, function: OnPayment, event: PaymentEvent) -> None:
+        reactor = self._parts.reactor
+        late = reactor.callLater(TIME_LIMIT + PATIENCE, _say_late, event)
+        try:
+            await Deferred.fromCoroutine(_called(function, event)).addTimeout(TIME_LIMIT, reactor)
+        finally:
+            if late.active():
+                late.cancel()
 
     async def _put_off(self, event: PaymentEvent, number: int, tries: int) -> None:
         _log.failure("an application's function for {kind} failed (try {n})", kind=event.kind, n=tries)
@@ -136,6 +171,19 @@ class EventDelivery:
         if seconds - self._swept_at >= SWEEP_INTERVAL:
             self._swept_at = seconds
             await self._parts.database.run(_SWEEP, (self._parts.now - STAY,))
+
+
+def _tell(failure: Failure) -> None:
+    _log.failure("news of payments could not be handed on", failure)
+
+
+def _say_late(event: PaymentEvent) -> None:
+    """A plain function in a thread cannot be cancelled. It is not called a second time beside itself."""
+    _log.error(
+        "an application's function for {kind} does not end: order {order} waits for it until the next start",
+        kind=event.kind,
+        order=event.order_id,
+    )
 
 
 async def _called(function: OnPayment, event: PaymentEvent) -> None:

@@ -128,6 +128,34 @@ async def check_a_function_that_hangs_is_tried_again(shop: Shop) -> None:
     assert calls == ["payment.paid"] * 2
 
 
+async def check_an_order_whose_function_never_ends_keeps_no_other_order_waiting(shop: Shop) -> None:
+    """Neither now nor at the end: a plain function in a thread cannot be cancelled."""
+    first = await shop.pay()
+    told: list[str] = []
+
+    class Thread(Deferred[None]):
+        def cancel(self) -> None:
+            """It goes on."""
+
+    async def hangs(event: PaymentEvent) -> None:
+        if event.order_id == first.order["order"]:
+            await Thread()
+        told.append(event.order_id)
+
+    delivery = await delivering(shop, hangs)
+    for _ in range(3):
+        second = await shop.pay()
+        while second.order["order"] not in told:
+            await shop.turn()
+            shop.clock.advance(0.1)
+    assert shop.clock.seconds() < events.TIME_LIMIT
+    stopping = Deferred.fromCoroutine(delivery.stop())
+    while not stopping.called:
+        await shop.turn()
+        shop.clock.advance(1.0)
+    assert (await states(shop))[0] == "new"
+
+
 async def check_what_was_not_told_before_the_end_is_told_after_the_next_start(shop: Shop) -> None:
     first = App(fails=1)
     delivery = await delivering(shop, first)
