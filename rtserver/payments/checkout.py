@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from twisted.logger import Logger
+
 from rtserver.core.errors import Conflict
 from rtserver.core.ports import Transaction
-from rtserver.payments import attempts, items, methods, orders
+from rtserver.payments import attempts, customers, items, methods, orders
 from rtserver.payments.answers import Answer, answer, records_of
 from rtserver.payments.calls import Calls, Done
-from rtserver.payments.errors import PaymentRefused
+from rtserver.payments.errors import GatewayAway, GatewayRefused, PaymentRefused
 from rtserver.payments.parts import Customers, Parts, Payer
 from rtserver.payments.records import Attempt, AttemptState, Op, Order, OrderState, Sale, SaleItem
 from rtserver.payments.requests import PayRequest, check, check_key, in_progress, key_reused, not_found
 from rtserver.payments.rows import keyed
+from rtserver.payments.vault import UNREAD
+
+_log = Logger()
 
 MOST_ATTEMPTS = 50
 """Attempts to pay one order."""
@@ -144,7 +149,10 @@ class Checkout:
         if request.method:
             await self._check_method(transaction, payer, request.method)
         order = await self._order(transaction, payer, order_id, request.item)
-        return await self._attempt(transaction, order, named)
+        begun = await self._attempt(transaction, order, named)
+        if request.saves_method and begun.item is not None:
+            await customers.saving(transaction, payer.id, self._parts.now)
+        return begun
 
     async def _check_method(self, transaction: Transaction, payer: Payer, token: str) -> None:
         kept = await methods.find(transaction, token)
@@ -198,7 +206,11 @@ class Checkout:
     def _refresh(self, payer: Payer) -> Done:
         async def refresh(attempt: Attempt) -> None:
             if attempt.state is AttemptState.APPROVED:
-                await self._customers.refresh(payer.id)
+                try:
+                    await self._customers.refresh(payer.id)
+                except (GatewayAway, GatewayRefused) as error:
+                    # Whoever lists the methods asks again.
+                    _log.warn(UNREAD, why=str(error))
 
         return refresh
 

@@ -24,6 +24,7 @@ _log = Logger()
 
 ID = 32
 """Characters of the ids that are made here. Braintree takes 36 (its codes 91612 and 91720)."""
+UNREAD = "whether a payment method was saved cannot be learned now: {why}"
 NO_CUSTOMER = "91705"
 """Braintree's code for a customer that is not there."""
 MOST_METHODS = 20
@@ -52,19 +53,26 @@ class Vault:
     async def refresh(self, user_id: str) -> None:
         """Methods that the gateway saved while they were used become known, those that it has no more are removed."""
         customer_id = await customers.find(self._parts.database, user_id)
-        if customer_id:
-            await self._refresh(user_id, customer_id)
+        if not customer_id:
+            return
+        database = self._parts.database
+        saving_at = await customers.saving_at(database, user_id)
+        is_known = saving_at and not await customers.is_paying(database, user_id)
+        await self._refresh(user_id, customer_id)
+        if is_known:
+            await customers.saved(database, user_id, saving_at)
 
     # Methods
 
     async def methods(self, payer: Payer) -> list[SavedMethod]:
-        """The default one first. As we know them: when an answer of the gateway was lost, it is asked anew if it can be."""
+        """The default one first. As we know them: when an answer of the gateway was lost, or a payment may have saved one, it
+        is asked anew if it can be."""
         kept = await methods.of_user(self._parts.database, payer.id)
-        if any(self._is_lost(each) for each in kept):
+        if any(self._is_lost(each) for each in kept) or await customers.saving_at(self._parts.database, payer.id):
             try:
                 await self.refresh(payer.id)
             except (GatewayAway, GatewayRefused) as error:
-                _log.warn("whether a payment method was saved cannot be learned now: {why}", why=str(error))
+                _log.warn(UNREAD, why=str(error))
             else:
                 kept = await methods.of_user(self._parts.database, payer.id)
         return [each.method for each in kept if each.is_usable]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
@@ -10,6 +12,8 @@ from twisted.internet.defer import Deferred
 from rtserver.payments import methods
 from rtserver.payments.errors import GatewayAway, GatewayBusy, GatewayRefused
 from rtserver.payments.parts import Payer
+from rtserver.payments.records import AttemptState, Op, Outcome, SavedMethod
+from tests.payments.fake_gateway import UNKNOWN
 from tests.payments.market import Market
 from tests.payments.shop import ADA, BOB, checks_of, refusal
 
@@ -197,6 +201,50 @@ async def check_cards_that_were_saved_or_deleted_elsewhere_become_known(market: 
     del market.gateway.saved["theirs"]
     await market.vault.refresh(ADA.id)
     assert await tokens(market) == [mine.token]
+
+
+def saves(market: Market) -> Callable[[Any, Callable[[], Outcome]], None]:
+    """What the gateway does with a sale that saves its card."""
+
+    def save(_: Any, work: Callable[[], Outcome]) -> None:
+        work()
+        (customer,) = market.gateway.people
+        market.gateway.saved["of the sale"] = (
+            customer,
+            SavedMethod("of the sale", "credit_card", "Visa", "1881", "12/2030", True),
+        )
+
+    return save
+
+
+async def check_a_card_that_was_saved_while_paying_is_listed_though_the_answer_was_lost(market: Market) -> None:
+    async def works_and_is_lost(gateway: Any, work: Callable[[], Outcome]) -> Outcome:
+        saves(market)(gateway, work)
+        return UNKNOWN
+
+    market.gateway.will(Op.SALE, works_and_is_lost)
+    assert (await market.pay(saves_method=True)).status == 202
+    market.restart()
+    await market.later(60)
+    assert await tokens(market) == ["of the sale"]
+    asked = market.gateway.called.count("methods")
+    assert await tokens(market) == ["of the sale"]
+    assert market.gateway.called.count("methods") == asked, "it is asked anew only when there may be more"
+
+
+async def check_a_card_that_was_saved_while_paying_is_listed_though_it_could_not_be_read_at_once(
+    market: Market,
+) -> None:
+    async def works(gateway: Any, work: Callable[[], Outcome]) -> Outcome:
+        saves(market)(gateway, work)
+        return Outcome(AttemptState.APPROVED, "approved", "", transaction=market.gateway.charged()[0])
+
+    market.gateway.will(Op.SALE, works)
+    market.gateway.will_do("methods", "dropped", "dropped")
+    assert (await market.pay(saves_method=True)).result == "done"
+    await market.quiet()
+    assert await tokens(market) == []
+    assert await tokens(market) == ["of the sale"]
 
 
 async def check_a_card_that_is_saved_while_the_list_is_read_stays(market: Market) -> None:

@@ -18,6 +18,8 @@ create table rt_sale_items (
 create table rt_pay_customers (
     user_id text primary key references rt_users (id) on delete cascade,
     gateway_id text not null unique,
+    -- When a payment was begun that saves its method; 0 once it is known what came of that.
+    saving_at integer not null default 0,
     created_at integer not null
 ) strict;
 
