@@ -26,6 +26,7 @@ from rtserver.accounts.providers import Providers
 from rtserver.accounts.rates import Rates
 from rtserver.accounts.records import Account, Session
 from rtserver.accounts.sessions import Sessions
+from rtserver.accounts.staff import appoint, staff_norms
 from rtserver.accounts.tokens import (
     KEY_ID,
     ConnectionTokens,
@@ -87,6 +88,7 @@ class Accounts:
         boundary = config.channel.namespace_boundary
         self._tokens = ConnectionTokens(self._options, self._sign, time.time, boundary)
         self._hashing = Threads(reactor, "passwords", AT_A_TIME, WAITING)
+        self._has_staff = False
         self._signing_in = Threads(reactor, "accounts", THREADS, THREADS_WAITING)
 
     # What the realtime server asks
@@ -116,6 +118,7 @@ class Accounts:
             raise CannotStart(str(error)) from error
 
     def _attach(self, publisher: NodePublisher, log: Log, allows: Callable[[str], bool]) -> None:
+        staff_norms(self._options)
         notices = ChannelNotices(publisher.publish, publisher.disconnect, self._tokens.channel)
         self.post = self._post_office()
         self.parts = Parts(
@@ -168,6 +171,15 @@ class Accounts:
         await self._hashing.start()
         await self._signing_in.start()
         await self.post.start()
+        await self._appoint()
+
+    async def _appoint(self) -> None:
+        """Once, when there is a database, which may come later than the server."""
+        if self._has_staff or self._database.unready:
+            return
+        for user_id in await appoint(self._database, self._options):
+            await self.parts.notices.signed_out(user_id, everywhere=False)
+        self._has_staff = True
 
     async def stop(self) -> None:
         await self.post.stop()
@@ -178,6 +190,7 @@ class Accounts:
         """Connections of sessions that have ended by themselves are told. Whatever the database cannot do now waits."""
         if self._database.unready:
             return
+        await self._appoint()
         for user_id in await self._sessions.sweep():
             await self.parts.notices.signed_out(user_id, everywhere=False)
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 from rtserver.accounts import proofs, users
+from rtserver.accounts.ending import end_sessions
 from rtserver.accounts.errors import AccountRefused, NeedsSignIn, RateLimited
 from rtserver.accounts.lasting import to_its_end
 from rtserver.accounts.opening import address_taken, is_address_taken, open_account
@@ -15,6 +16,7 @@ from rtserver.accounts.passwords import checked_password, password_mark
 from rtserver.accounts.proving import ask_again, codes_of, count_letter, guard, is_own, refusal, use
 from rtserver.accounts.records import Account, Proof, ProofState, Purpose
 from rtserver.accounts.rows import ms
+from rtserver.accounts.staff import staff_norms
 from rtserver.core.accounts import DIGIT_TRIES, DIGITS, RESEND, parse_address, same_digits
 from rtserver.core.errors import Conflict
 from rtserver.core.ports import Transaction
@@ -210,7 +212,7 @@ class Confirming:
         else:
             account = await self._by_itself(proof, password)
         if proof.purpose is Purpose.RESET:
-            await self._parts.notices.signed_out(account.id, everywhere=True)
+            await end_sessions(self._parts, account.id, everywhere=True)
         done = await proofs.find(self._parts.database, proof.id) or proof
         own = is_own(proof, asker.browser)
         signs_in = own and await self._redeemed(done)
@@ -264,9 +266,11 @@ class Confirming:
     async def _address(self, tx: Transaction, proof: Proof, _: str) -> Account:
         account = await _owner(tx, proof)
         address = parse_address(proof.email)
+        is_staff = address.norm in staff_norms(self._parts.options)
         await users.set_address(tx, account.id, address.typed, address.norm)
+        await users.set_staff(tx, account.id, is_staff)
         await self._parts.post.enqueue(tx, "address_changed", account.email, {"username": account.username})
-        return replace(account, email=address.typed)
+        return replace(account, email=address.typed, is_staff=is_staff)
 
 
 async def _owner(tx: Transaction, proof: Proof) -> Account:

@@ -9,6 +9,7 @@ from rtserver.accounts.errors import AccountRefused
 from rtserver.accounts.parts import Parts
 from rtserver.accounts.records import Account, NewAccount
 from rtserver.accounts.rows import Runs, ms
+from rtserver.accounts.staff import staff_norms
 from rtserver.core.accounts import Address, username_from, username_norm
 from rtserver.core.errors import Conflict
 
@@ -24,7 +25,7 @@ async def open_account(
     new = NewAccount(parts.new_id(), name, address.typed, password_hash)
     norms = users.Norms(username_norm(name), address.norm)
     account = await users.create(runs, new, norms, ms(parts.unix()))
-    if address.norm not in {each.strip().lower() for each in parts.options.staff}:
+    if address.norm not in staff_norms(parts.options):
         return account
     await users.set_staff(runs, account.id, True)
     return replace(account, is_staff=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from rtserver.accounts.proving import codes_of
 from rtserver.accounts.records import ProofState, Purpose
+from rtserver.accounts.staff import appoint
 from tests.accounts.house import (
     DAY,
     ELSEWHERE,
@@ -46,7 +48,7 @@ async def check_a_link_confirmed_anywhere_makes_the_account_and_signs_nobody_in_
     assert (account.username, account.email, account.is_staff) == ("Ada", "Ada@Example.org", False)
     assert (done.proof.state(int(house.unix * 1000)), done.proof.outcome_user) == (ProofState.CONFIRMED, account.id)
     assert house.notices.told == [("confirmed", proof.id)] and house.notices.outcomes == [account.id]
-    assert (await house.passwords.sign_in("ada", PASSWORD)).id == account.id
+    assert (await house.passwords.sign_in("ada", PASSWORD)).account.id == account.id
 
 
 async def check_the_browser_that_began_is_signed_in_by_the_link(house: House) -> None:
@@ -164,7 +166,7 @@ async def check_of_two_letters_to_one_address_the_first_answer_counts(house: Hou
     assert (error.code, error.field, error.status) == ("address_taken", "email", 409)
     assert (await house.proof(second_proof.id)).used_at == 0
     assert (await house.account()).username == "ada" and len(await house.rows("rt_users")) == 1
-    assert (await house.passwords.sign_in("ada", PASSWORD)).username == "ada"
+    assert (await house.passwords.sign_in("ada", PASSWORD)).account.username == "ada"
     assert (await refusal_of(house.passwords.sign_in("ada", NEW_PASSWORD))).code == "wrong_password"
 
 
@@ -198,6 +200,18 @@ async def check_who_stands_in_the_options_becomes_staff(house: House) -> None:
     done = await house.confirming.confirm((await house.letter()).signed, asker(HERE))
     assert done.account is not None and done.account.is_staff
     assert (await house.account("root@example.org")).is_staff
+
+
+async def check_who_is_put_on_the_options_becomes_staff_and_who_is_taken_off_is_none_any_more(house: House) -> None:
+    await house.sign_up("root@example.org", username="root")
+    await house.confirming.confirm((await house.letter()).signed, asker(HERE))
+    root, ada = await house.account("root@example.org"), await house.person()
+    now = replace(house.parts.options, staff=(ada.email.upper(),))
+    assert await appoint(house.database, now) == [root.id]
+    assert not (await house.account("root@example.org")).is_staff
+    assert (await house.account()).is_staff
+    assert await appoint(house.database, now) == []
+    assert await appoint(house.database, replace(now, staff=())) == [ada.id]
 
 
 async def check_a_failure_leaves_the_proof_as_good_as_before(house: House) -> None:
