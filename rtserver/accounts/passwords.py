@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import NamedTuple
 
-from rtserver.accounts import users
+from rtserver.accounts import proofs, users
+from rtserver.accounts.ending import end_sessions
 from rtserver.accounts.errors import AccountRefused
 from rtserver.accounts.lasting import to_its_end
 from rtserver.accounts.parts import Parts
 from rtserver.accounts.proving import Wanted, address_of, ask, count_letter
 from rtserver.accounts.records import Account, Proof, Purpose, Session
-from rtserver.accounts.rows import Runs, hashed
+from rtserver.accounts.rows import Runs, hashed, ms
 from rtserver.core.accounts import (
     PASSWORD,
     SIGN_IN,
@@ -34,6 +36,13 @@ from rtserver.core.accounts import (
 from rtserver.core.ports import Transaction
 
 LONGEST_NAME = 254
+
+
+class Verified(NamedTuple):
+    """Somebody who knew the password, and the hash that it was compared with. See ``Sessions.sign_in``."""
+
+    account: Account
+    hash: str
 
 
 class Passwords:
@@ -66,7 +75,7 @@ class Passwords:
 
         return await self._parts.database.transact(work)
 
-    async def sign_in(self, name: str, password: str, remote: str = "") -> Account:
+    async def sign_in(self, name: str, password: str, remote: str = "") -> Verified:
         """``name`` is a username or an address. Raises ``AccountRefused`` (``wrong_password``) without saying which of the
         two was wrong."""
         self._check_enabled()
@@ -82,8 +91,8 @@ class Passwords:
                 "wrong_password", "Name or password is wrong: look at both, and at Caps Lock.", "", 401
             )
         if self._parts.hasher.needs_rehash(hash):
-            await self._rehash(account, hash, text)
-        return account
+            hash = await self._rehash(account, hash, text)
+        return Verified(account, hash)
 
     async def forgotten(self, email: str, browser: str, target: str = "", remote: str = "") -> Proof:
         """Send a letter by which a new password can be set, if there is whom to send it to."""
@@ -112,7 +121,7 @@ class Passwords:
         text = checked_password(new, "new")
         await self._check_current(account, current, "current")
         hash = await self._parts.hasher.hash(text)
-        await to_its_end(self._replaced(account, lambda tx: self._set(tx, account, hash, session.sid_hash)))
+        await to_its_end(self._replaced(account, session, lambda tx: self._set(tx, account, hash, session.sid_hash)))
 
     async def set_first(self, account: Account, password: str, session: Session) -> None:
         """A password for somebody who signed in with providers only."""
@@ -124,13 +133,14 @@ class Passwords:
                 raise AccountRefused("has_password", "You have a password: type it to change it.", "current", 409)
             await self._set(tx, account, hash, session.sid_hash)
 
-        await to_its_end(self._replaced(account, work))
+        await to_its_end(self._replaced(account, session, work))
 
     async def change_address(
         self, account: Account, email: str, password: str, browser: str, target: str = "", remote: str = ""
     ) -> Proof:
-        """Send a letter to the new address; the old one is good until it is confirmed. ``password`` is asked of people who
-        have one."""
+        """Send a letter to the new address; the old one is good until it is confirmed, and letters to others that were asked
+        for before are not: one of them may have been mistyped, and its reader would get the account. ``password`` is asked of
+        people who have one."""
         address = address_of(email)
         if address == address_of(account.email):
             raise AccountRefused("same_address", "This is your address already: type the new one.", "email", 409)
@@ -139,6 +149,7 @@ class Passwords:
         await count_letter(self._parts, address, remote)
 
         async def work(tx: Transaction) -> Proof:
+            await proofs.drop_address_changes(tx, account.id, ms(self._parts.unix()))
             other = await users.by_address(tx, address.norm)
             data = {"password_mark": password_mark(await users.password_of(tx, account.id))}
             if other is not None and other.id != account.id:
@@ -180,19 +191,23 @@ class Passwords:
         if not fits(text) or not await self._parts.hasher.verify(hash, text):
             raise AccountRefused("wrong_password", "This is not your present password: type it again.", field, 403)
 
-    async def _rehash(self, account: Account, old: str, text: str) -> None:
-        """The same password by today's costs, unless it was changed meanwhile."""
+    async def _rehash(self, account: Account, old: str, text: str) -> str:
+        """The same password by today's costs, unless it was changed meanwhile: then it is the ``old`` hash still."""
         hash = await self._parts.hasher.hash(text)
 
-        async def work(tx: Transaction) -> None:
-            if await users.password_of(tx, account.id) == old:
-                await users.set_password(tx, account.id, hash)
+        async def work(tx: Transaction) -> str:
+            if await users.password_of(tx, account.id) != old:
+                return old
+            await users.set_password(tx, account.id, hash)
+            return hash
 
-        await self._parts.database.transact(work)
+        return await self._parts.database.transact(work)
 
-    async def _replaced(self, account: Account, work: Callable[[Transaction], Awaitable[None]]) -> None:
+    async def _replaced(
+        self, account: Account, session: Session, work: Callable[[Transaction], Awaitable[None]]
+    ) -> None:
         await self._parts.database.transact(work)
-        await self._parts.notices.signed_out(account.id, everywhere=False)
+        await end_sessions(self._parts, account.id, session.sid_hash, everywhere=False)
 
     async def _set(self, tx: Transaction, account: Account, hash: str, session: str) -> None:
         await users.set_password(tx, account.id, hash)

@@ -110,6 +110,25 @@ async def redeem_by_code(runs: Runs, code: str, now: int) -> str:
     return _outcome(await runs.run(sql, (now, hashed(code), now - REDEEM_WITHIN)))
 
 
+async def drop_redemptions(runs: Runs, user_id: str, now: int) -> None:
+    """Windows that have not gone on yet as this person have to sign in."""
+    # A redemption by the confirmation itself is one for other tabs of its browser too, as long as it has the same time.
+    sql = """
+        update rt_proofs set redeemed_at = ?
+        where outcome_user = ? and used_at > ? and coalesce(redeemed_at, used_at) = used_at
+    """
+    await runs.run(sql, (now + 1, user_id, now - REDEEM_WITHIN))
+
+
+async def drop_address_changes(runs: Runs, user_id: str, now: int) -> None:
+    """Letters about another address of this person that wait for an answer are too old from now on."""
+    sql = """
+        update rt_proofs set expires_at = ?
+        where user_id = ? and purpose = 'address' and used_at is null and expires_at > ?
+    """
+    await runs.run(sql, (now, user_id, now))
+
+
 async def count_try(runs: Runs, id: str) -> int:
     """Count a try with digits, before they are looked at: its number, from 1; 0 when there is no such proof."""
     rows = await runs.run("update rt_proofs set tries = tries + 1 where id = ? returning tries", (id,))

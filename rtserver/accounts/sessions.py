@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from rtserver.accounts import sweeping
+from rtserver.accounts import proofs, sweeping
 from rtserver.accounts.errors import AccountRefused
 from rtserver.accounts.options import AccountsOptions
 from rtserver.accounts.records import Session
@@ -39,6 +39,11 @@ _LIVES = "select 1 from rt_sessions where id = ? and user_id = ? and expires_at 
 _INSERT = """
     insert into rt_sessions (sid_hash, id, user_id, csrf, agent, remote, created_at, seen_at, expires_at)
     values (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_INSERT_BY_PASSWORD = """
+    insert into rt_sessions (sid_hash, id, user_id, csrf, agent, remote, created_at, seen_at, expires_at)
+    select ?, ?, ?, ?, ?, ?, ?, ?, ? where exists (select 1 from rt_users where id = ? and password_hash = ?)
+    returning id
 """
 _TRIM = f"""
     delete from rt_sessions where sid_hash in
@@ -85,14 +90,23 @@ class Sessions:
         await self._database.run(_INSERT, _values(session))
         return session, cookie
 
-    async def sign_in(self, old: Session | None, user_id: str, agent: str, remote: str) -> tuple[Session, str]:
-        """A session of this person in the place of ``old``, whose cookie and items are of no use any more."""
+    async def sign_in(
+        self, old: Session | None, user_id: str, agent: str, remote: str, password_hash: str | None = None
+    ) -> tuple[Session, str]:
+        """A session of this person in the place of ``old``, whose cookie and items are of no use any more. Raises
+        ``AccountRefused`` when ``password_hash``, by which a password was right, is not the person's any more: whoever has
+        changed it was to be alone."""
         session, cookie = self._made(user_id, agent, remote)
         # Statements by themselves, not a transaction: those of people who sign in at the same time would collide. In this
-        # order a failure in between leaves nobody signed in who should not be.
+        # order a failure in between leaves nobody signed in who should not be: nobody has the new cookie yet.
+        if password_hash is None:
+            await self._database.run(_INSERT, _values(session))
+        elif not await self._database.run(_INSERT_BY_PASSWORD, (*_values(session), user_id, password_hash)):
+            raise AccountRefused(
+                "wrong_password", "The password was changed at this moment: sign in with the new one.", "", 401
+            )
         if old is not None:
             await self.end(old)
-        await self._database.run(_INSERT, _values(session))
         await self._database.run(_TRIM, (user_id,))
         return session, cookie
 
@@ -100,10 +114,13 @@ class Sessions:
         await self._database.run("delete from rt_sessions where sid_hash = ?", (session.sid_hash,))
 
     async def end_all(self, user_id: str, but: str = "", runs: Runs | None = None) -> int:
-        """End those of a person, except the one with the hash ``but``: how many it were. With ``runs`` as a part of that
-        transaction."""
+        """End those of a person, except the one with the hash ``but``: how many it were. What could become one without a
+        password, or another way in, ends with them. With ``runs`` as a part of that transaction."""
+        runs, now = runs or self._database, ms(self._unix())
+        await proofs.drop_redemptions(runs, user_id, now)
+        await proofs.drop_address_changes(runs, user_id, now)
         sql = "delete from rt_sessions where user_id = ? and sid_hash <> ? returning id"
-        return len(await (runs or self._database).run(sql, (user_id, but)))
+        return len(await runs.run(sql, (user_id, but)))
 
     async def end_one(self, user_id: str, id: str) -> bool:
         """False when this person has no such session."""

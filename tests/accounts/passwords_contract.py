@@ -100,7 +100,7 @@ async def check_what_is_switched_off_is_refused(house: House) -> None:
     session = await house.session(ada)
     house.configure(changed(sign_up=False))
     assert (await refusal_of(house.sign_up())).code == "sign_up_closed"
-    assert (await house.passwords.sign_in("ada", PASSWORD)).id == ada.id
+    assert (await house.passwords.sign_in("ada", PASSWORD)).account == ada
     house.configure(changed(passwords=False))
     for work in (
         house.sign_up(),
@@ -142,12 +142,12 @@ async def check_letters_of_one_asker_are_bounded(house: House) -> None:
 async def check_a_sign_in_takes_the_name_or_the_address(house: House) -> None:
     ada = await house.person()
     for name in ("ada", " ADA ", "ada@example.org", "Ada@EXAMPLE.ORG"):
-        assert await house.passwords.sign_in(name, PASSWORD, REMOTE) == ada
+        assert (await house.passwords.sign_in(name, PASSWORD, REMOTE)).account == ada
 
 
 async def check_a_password_is_the_same_from_any_keyboard(house: House) -> None:
     ada = await house.person("ada", password="café 123")
-    assert await house.passwords.sign_in("ada", "cafe\u0301 １２３", REMOTE) == ada
+    assert (await house.passwords.sign_in("ada", "cafe\u0301 １２３", REMOTE)).account == ada
 
 
 async def check_a_sign_in_does_not_say_what_was_wrong(house: House) -> None:

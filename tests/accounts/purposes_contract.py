@@ -65,7 +65,7 @@ async def check_a_letter_from_before_a_change_of_the_password_is_void(house: Hou
     address = (await house.letter()).signed
     await house.passwords.change(ada, PASSWORD, NEW_PASSWORD, session)
     assert (await refusal_of(house.confirming.confirm(reset, asker(), "another word"))).code == "link_used"
-    assert (await refusal_of(house.confirming.confirm(address, asker()))).code == "link_used"
+    assert (await refusal_of(house.confirming.confirm(address, asker()))).code == "link_expired"
     assert await house.hash_of(ada) == f"hash:{NEW_PASSWORD}" and (await house.account()).id == ada.id
 
 

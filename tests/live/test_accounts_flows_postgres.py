@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.accounts.attacks_contract import ATTACKS_CHECKS
 from tests.accounts.digits_contract import DIGITS_CHECKS
 from tests.accounts.house import Check, House
 from tests.accounts.links_contract import LINKS_CHECKS
@@ -15,7 +16,7 @@ from tests.deadline import deadline
 from tests.live.postgres_server import PostgresServer
 from tests.live.postgres_store import harness_of
 
-CHECKS = PASSWORDS_CHECKS + LINKS_CHECKS + DIGITS_CHECKS + PURPOSES_CHECKS
+CHECKS = PASSWORDS_CHECKS + LINKS_CHECKS + DIGITS_CHECKS + PURPOSES_CHECKS + ATTACKS_CHECKS
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from rtserver.accounts.ending import end_one
 from rtserver.accounts.errors import AccountRefused
+from rtserver.accounts.lasting import to_its_end
 from rtserver.accounts.records import Session
 from rtserver.app.endpoint import Endpoint, Response
 from rtserver.web.accounts.answers import go_on, json
@@ -39,11 +41,10 @@ class OwnSessions:
 
         Its realtime connections are closed."""
         visit, account = member.visit, member.account
-        if not await self._desk.parts.sessions.end_one(account.id, id):
+        if not await to_its_end(end_one(self._desk.parts, account.id, id)):
             raise AccountRefused("not_found", "You have no such session: it ended already.", status=404)
         if id == member.session.id:
             visit.leave()
-        await self._desk.parts.notices.signed_out(account.id, everywhere=False)
         if visit.wants_page:
             return go_on(self._desk.target(body.next) if body.next else "/auth/profile?notice=session_ended")
         return json(Done())

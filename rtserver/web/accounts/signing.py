@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from rtserver.accounts.ending import end_session, end_sessions
 from rtserver.accounts.errors import AccountRefused
+from rtserver.accounts.lasting import to_its_end
 from rtserver.accounts.passwords import checked_password
 from rtserver.accounts.proving import address_of
-from rtserver.accounts.records import Account, Proof
+from rtserver.accounts.records import Proof
 from rtserver.app.endpoint import Endpoint, Response
 from rtserver.core.accounts import BadUsername, check_username
 from rtserver.web.accounts.answers import Mistakes, go_on, json
@@ -80,11 +82,9 @@ class Signing:
         """Sign in with a username or an address, and a password
 
         The session begins anew: its cookie and its ``csrf`` change."""
-        account = await self._passwords.sign_in(body.name, body.password, visit.remote)
-        return await self.enter(visit, account, self._desk.target(body.next))
-
-    async def enter(self, visit: Visit, account: Account, target: str) -> Response:
-        await visit.sign_in(account)
+        account, hash = await self._passwords.sign_in(body.name, body.password, visit.remote)
+        await visit.sign_in(account, hash)
+        target = self._desk.target(body.next)
         if visit.wants_page:
             return go_on(target)
         return json(SignedIn(user=Person.of(account), csrf=visit.csrf, next=target))
@@ -94,21 +94,18 @@ class Signing:
 
         Its realtime connections are closed too."""
         if visit.session is not None:
-            await self._desk.parts.sessions.end(visit.session)
-        return await self._left(visit, body, "signed_out", everywhere=False)
+            await to_its_end(end_session(self._desk.parts, visit.session))
+        return self._left(visit, body, "signed_out")
 
     async def sign_out_everywhere(self, member: Member, body: Onward = Onward()) -> SessionFacts | Response:  # noqa: B008
         """Sign out in every browser
 
         All realtime connections of the account are closed."""
-        await self._desk.parts.sessions.end_all(member.account.id)
-        return await self._left(member.visit, body, "signed_out_everywhere", everywhere=True)
+        await to_its_end(end_sessions(self._desk.parts, member.account.id, everywhere=True))
+        return self._left(member.visit, body, "signed_out_everywhere")
 
-    async def _left(self, visit: Visit, body: Onward, notice: str, everywhere: bool) -> Response:
-        account = visit.account
+    def _left(self, visit: Visit, body: Onward, notice: str) -> Response:
         visit.leave()
-        if account is not None:
-            await self._desk.parts.notices.signed_out(account.id, everywhere=everywhere)
         if visit.wants_page:
             return go_on(self._desk.target(body.next) if body.next else f"/auth/sign-in?notice={notice}")
         return json(SessionFacts(user=None, csrf=""))

@@ -178,10 +178,11 @@ class Visit(Given):
         self._set(self._desk.cookies.browser, self.browser, int(self._desk.options.proof_ttl) + BROWSER_TIME)
         return self.browser
 
-    async def sign_in(self, account: Account) -> None:
-        """The browser has a session of its own from now on; the one before is over, with its token and its connections."""
+    async def sign_in(self, account: Account, password_hash: str | None = None) -> None:
+        """The browser has a session of its own from now on; the one before is over, with its token and its connections.
+        ``password_hash``: by which a password was right (see ``Sessions.sign_in``)."""
         before, sessions = self.account, self._desk.parts.sessions
-        self.session, cookie = await sessions.sign_in(self.session, account.id, self.agent, self.remote)
+        self.session, cookie = await sessions.sign_in(self.session, account.id, self.agent, self.remote, password_hash)
         self.account = account
         self._set(self._desk.cookies.session, cookie, int(self._desk.options.session_max))
         if before is not None:

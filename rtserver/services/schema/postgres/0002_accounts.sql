@@ -76,6 +76,8 @@ create table rt_proofs (
 );
 create index rt_proofs_address on rt_proofs (email_norm);
 create index rt_proofs_end on rt_proofs (expires_at);
+create index rt_proofs_user on rt_proofs (user_id);
+create index rt_proofs_outcome on rt_proofs (outcome_user);
 
 create table rt_auth_partials (
     token_hash text primary key,
