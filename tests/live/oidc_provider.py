@@ -67,6 +67,10 @@ class Provider:
             process.kill()
             process.wait(STOP_TIME)
 
+    def served(self, path: str) -> int:
+        """How often it was asked for ``path`` with GET."""
+        return self._log.read_text().count(f'"GET {path} ')
+
     def freeze(self) -> None:
         """It takes connections and says nothing."""
         assert self.process is not None
@@ -78,10 +82,11 @@ class Provider:
 
 
 class MockProvider(Provider):
-    """oidc-provider-mock. ``people`` are claims with a ``sub``; whoever else signs in has the address that ``sub`` is."""
+    """oidc-provider-mock. ``people`` are claims with a ``sub``; whoever else signs in has the address that ``sub`` is.
+    Each start makes a new key: on the ``port`` of another one it is a provider that has changed its keys."""
 
-    def __init__(self, folder: Path, *people: Mapping[str, Any]) -> None:
-        port = free_port()
+    def __init__(self, folder: Path, *people: Mapping[str, Any], port: int = 0) -> None:
+        port = port or free_port()
         program = Path(__file__).parents[2] / ".tools/oidc_provider_mock/bin/oidc-provider-mock"
         assert program.exists(), f"{program} is missing: run scripts/prepare-tests"
         claims = [part for each in people for part in ("--user-claims", json.dumps(each))]

@@ -173,6 +173,20 @@ async def test_the_same_id_at_two_providers_of_one_class_is_two_people(opened, m
 
 
 @deadline(60)
+async def test_a_provider_that_has_changed_its_keys_goes_on_signing_people_in(opened, tmp_path):
+    with MockProvider(tmp_path, *PEOPLE) as before:
+        house = opened(providers=(oidc(before, trust=True),))
+        for _ in range(2):
+            assert isinstance(await login(house.browser(), before, "verified"), SignedIn)
+        assert before.served("/jwks") == 1
+    with MockProvider(tmp_path, *PEOPLE, port=before.port) as after:
+        for _ in range(2):
+            assert isinstance(await login(house.browser(), after, "verified"), SignedIn)
+        assert after.served("/jwks") == 1
+    assert await house.identities() == [("oidc", "verified", "vera")]
+
+
+@deadline(60)
 async def test_many_sign_in_at_once(opened, mock):
     house = opened(providers=(oidc(mock, trust=True),))
     browsers = [house.browser() for _ in range(12)]
