@@ -62,7 +62,7 @@ from rtserver.web.api import Api
 from rtserver.web.api_http import ApiAccess, ApiKey, Calls, Text, api_endpoints
 from rtserver.web.docs import docs_paths, documents
 from rtserver.web.endpoints import EndpointsResource, Giver, Surroundings
-from rtserver.web.ops import Live, Metrics, NodeCollector, NoLetters, Ready, Services
+from rtserver.web.ops import NodeCollector, NoLetters, Operations, Services
 from rtserver.web.pages import demo_pages
 from rtserver.web.site import Paths, RtSite, SiteLimits
 
@@ -119,15 +119,15 @@ def build(
     services = Services(proxies.backends, outbox, accounts.post if accounts is not None else NoLetters())
     payments = make_payments(reactor, config, store, accounts, applications)
     measured = NodeCollector(node, gauges(node, cluster, entrance, drain, store), services)
-    inner = operator_paths(config, node, store, measured)
     for_people = [endpoint for part in (accounts, payments) if part is not None for endpoint in part.endpoints()]
     for_backends, around = server_endpoints(
         reactor, config, (node, cluster), entrance, applications, (accounts, payments)
     )
     pages = partial(documentation, config, apps)
     for_backends += payments.backend_endpoints() if payments is not None else []
+    for_backends += operator_endpoints(config, Operations(node, store, measured))
     endpoints = Endpoints(for_people, for_backends, partial(applications.endpoints, around=around))
-    sites = ports(reactor, config, (paths, inner, pages), endpoints)
+    sites = ports(reactor, config, (paths, demo_pages() if config.demo.enabled else {}, pages), endpoints)
     server = Server(reactor, node, cluster, drain, sites)
     server.shutdown_timeout = config.shutdown.timeout
     server.connections = lambda: entrance.open
@@ -297,8 +297,8 @@ def server_endpoints(
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """The server's own endpoints, for ``people`` and for ``backends`` with the API key. ``served`` makes what answers a
-    list of them and those of the applications."""
+    """The server's own endpoints, for ``people`` and for ``backends``: with the API key, and those of operators. ``served``
+    makes what answers a list of them and those of the applications."""
 
     people: list[Endpoint]
     backends: list[Endpoint]
@@ -311,7 +311,8 @@ def ports(
     paths: tuple[dict[str, IResource], dict[str, IResource], Callable[[Sequence[Endpoint]], dict[str, IResource]]],
     endpoints: Endpoints,
 ) -> list[tuple[str, RtSite]]:
-    """What is served where: with internal addresses, the operator's paths and the API are served there and not in public."""
+    """What is served where: with internal addresses, the operator's paths and pages and the API are served there and not in
+    public."""
     public, inner, pages = paths
     people, everybody = endpoints.people, [*endpoints.people, *endpoints.backends]
     if not config.http_server.internal:
@@ -334,16 +335,12 @@ def documentation(config: Config, apps: Sequence[App], own: Sequence[Endpoint]) 
     return docs_paths(documents(apps, title=title, version=version, url=url, endpoints=own))
 
 
-def operator_paths(config: Config, node: Node, store: Database, measured: NodeCollector) -> dict[str, IResource]:
+def operator_endpoints(config: Config, operations: Operations) -> list[Endpoint]:
     """Health and metrics."""
-    paths: dict[str, IResource] = {"/livez": Live(), "/readyz": Ready(node, store)}
-    if config.health.enabled:
-        paths[config.health.handler_prefix] = Live()
-    if config.prometheus.enabled:
-        paths[config.prometheus.handler_prefix] = Metrics(measured)
-    if config.demo.enabled:
-        paths.update(demo_pages())
-    return paths
+    health, metrics = config.health, config.prometheus
+    return operations.endpoints(
+        health.handler_prefix if health.enabled else "", metrics.handler_prefix if metrics.enabled else ""
+    )
 
 
 def gauges(node: Node, cluster: Cluster, entrance: Entrance, drain: Drain, store: Database) -> dict[str, Any]:

@@ -116,6 +116,32 @@ def test_internal_ports_take_the_operator_s_paths_from_the_public_ones():
         assert house.ports[8000].ask("POST", "/api/info", body, key).status in (404, 405)
         assert house.ports[9000].ask("POST", "/api/info", body, key).status == 200
         assert house.statuses(9000, "/connection/websocket") == [404]
+        assert not {*OPERATOR, "/api/info"} & documented(house, 8000)
+        assert {*OPERATOR, "/api/info"} <= documented(house, 9000)
+
+
+def documented(house, port):
+    answer = house.ports[port].ask("GET", "/openapi.json")
+    return set(answer.json["paths"]) if answer.status == 200 else set()
+
+
+def test_the_operator_s_paths_are_where_the_file_says():
+    text = 'listen = ["tcp:8000"]\n[health]\nhandler_prefix = "/up"\n[prometheus]\nenabled = true\nhandler_prefix = "/numbers"'
+    with House(text) as house:
+        assert house.statuses(8000, "/up", "/numbers", "/livez", "/readyz") == [200] * 4
+        assert house.statuses(8000, "/health", "/metrics") == [404] * 2
+        assert {"/up", "/numbers", "/livez", "/readyz"} <= documented(house, 8000)
+
+
+def test_an_application_cannot_stand_where_operators_look():
+    app = App()
+
+    @app.get("/livez")
+    async def fine() -> bool: ...
+
+    with pytest.raises(TypeError, match="GET /livez is declared twice, by rtserver.web.ops"):
+        House(apps=[app])
+    txaio.config.loop = None
 
 
 def metrics(house):

@@ -75,7 +75,9 @@ class Incoming(Protocol):
 @dataclass(frozen=True, slots=True)
 class Description:
     """What the documentation says of an endpoint. ``responses`` maps further statuses to what they mean, ``examples`` statuses
-    to an example of their JSON. ``pages``: browsers are answered with HTML, by the endpoint itself."""
+    to an example of their JSON, ``models`` statuses to the type of their JSON where that is not the one of errors.
+    ``media_type``: of a result that is a ``Response`` and text. ``pages``: browsers are answered with HTML, by the endpoint
+    itself."""
 
     summary: str = ""
     text: str = ""
@@ -84,6 +86,8 @@ class Description:
     deprecated: bool = False
     hidden: bool = False
     examples: Mapping[int, Any] = field(default_factory=dict)
+    models: Mapping[int, Any] = field(default_factory=dict)
+    media_type: str = ""
     pages: bool = False
 
 

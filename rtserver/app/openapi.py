@@ -125,6 +125,7 @@ def _wanted(endpoints: Iterable[Endpoint], errors: Iterable[int]) -> Iterator[tu
         result = sent(endpoint.signature.returns, [Response])
         if result is not None:
             yield result, OUT
+        yield from ((shape(model), OUT) for model in endpoint.description.models.values())
     yield from ((shape(ERRORS[status][1]), OUT) for status in errors)
 
 
@@ -271,8 +272,11 @@ def _responses(endpoint: Endpoint, schemas: Schemas) -> dict[str, Any]:
     }
     error: Schema = schemas.of(shape(HTTPError), OUT)
     said = endpoint.description
+    bodies = {status: error for status in said.responses if status >= 400}
+    bodies |= {status: schemas.of(shape(model), OUT) for status, model in said.models.items()}
     for status, text in said.responses.items():
-        responses[status] = {"description": text, **({"content": {JSON: {"schema": error}}} if status >= 400 else {})}
+        content = {"content": {JSON: {"schema": bodies[status]}}} if status in bodies else {}
+        responses[status] = {"description": text, **content}
     responses[endpoint.status] = _result(endpoint, schemas)
     for status in responses.keys() & said.examples.keys():
         responses[status].get("content", {}).get(JSON, {})["example"] = said.examples[status]
@@ -298,7 +302,8 @@ def _as_page(status: int, response: dict[str, Any], schemas: Schemas) -> dict[st
 def _result(endpoint: Endpoint, schemas: Schemas) -> dict[str, Any]:
     phrase = endpoint.description.responses.get(endpoint.status) or _phrase(endpoint.status)
     if endpoint.status == 204 or endpoint.signature.returns is Response:
-        return {"description": phrase}
+        kind = endpoint.description.media_type
+        return {"description": phrase, **({"content": {kind: {"schema": {"type": "string"}}}} if kind else {})}
     result = sent(endpoint.signature.returns, [Response])
     schema = {"type": "null"} if result is None else schemas.of(result, OUT)
     return {"description": phrase, "content": {JSON: {"schema": schema}}}

@@ -2,53 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-import msgspec
+from msgspec import Struct
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
-from twisted.web.resource import Resource
-from twisted.web.server import Request
 
+from rtserver.app.application import docstring
+from rtserver.app.endpoint import Description, Endpoint, Response
+from rtserver.app.shapes import as_json
 from rtserver.node import Node
 
 Gauge = Callable[[], float]
 
+TAGS = ("operations",)
+TEXT = "text/plain"
+
 DATABASE_AWAY = "the database cannot be used now, and what needs it answers 503: see the log for the reason"
 """No reason here: it names hosts, and this page may be open to everybody."""
-
-
-class Live(Resource):
-    """The reactor turns: that is all that this answer says. Restart what does not give it."""
-
-    isLeaf = True
-
-    def render_GET(self, request: Request) -> bytes:
-        request.setHeader(b"content-type", b"application/json")
-        return b"{}"
-
-
-class Ready(Resource):
-    """Whether new clients should be sent here; 503 with the reason when not. A database that is away is told and no such
-    reason: realtime goes on without it."""
-
-    isLeaf = True
-
-    def __init__(self, node: Node, database: Store) -> None:
-        super().__init__()
-        self._node = node
-        self._database = database
-
-    def render_GET(self, request: Request) -> bytes:
-        request.setHeader(b"content-type", b"application/json")
-        reason = self._node.unready
-        if reason:
-            request.setResponseCode(503)
-        told = {"reason": reason, "database": DATABASE_AWAY if self._database.unready else ""}
-        return msgspec.json.encode({"ready": not reason, **{name: text for name, text in told.items() if text}})
 
 
 class Store(Protocol):
@@ -161,16 +135,66 @@ class NodeCollector(Collector):
         }
 
 
-class Metrics(Resource):
-    """Prometheus text format."""
+class Alive(Struct):
+    """Nothing more: the answer itself is the news."""
 
-    isLeaf = True
 
-    def __init__(self, collector: Collector) -> None:
-        super().__init__()
+class Readiness(Struct, omit_defaults=True):
+    """``reason`` why no clients should be sent here; ``database``: what is to be said of it, when it is away."""
+
+    ready: bool
+    reason: str = ""
+    database: str = ""
+
+
+UNREADY: Mapping[str, Any] = {
+    "responses": {503: "New clients should be sent elsewhere: `reason` says why"},
+    "models": {503: Readiness},
+    "examples": {503: {"ready": False, "reason": "the server is shutting down"}},
+}
+
+
+class Operations:
+    """The endpoints, for whoever can reach them: they ask for no key."""
+
+    def __init__(self, node: Node, database: Store, collector: Collector) -> None:
+        self._node = node
+        self._database = database
         self._registry = CollectorRegistry()
         self._registry.register(collector)
 
-    def render_GET(self, request: Request) -> bytes:
-        request.setHeader(b"content-type", CONTENT_TYPE_LATEST.encode())
-        return generate_latest(self._registry)
+    def endpoints(self, health: str = "", metrics: str = "") -> list[Endpoint]:
+        """``health`` and ``metrics`` are the paths of these two, "" for none."""
+        found = [
+            ("/livez", self.livez, _said(self.livez)),
+            ("/readyz", self.readyz, _said(self.readyz, **UNREADY)),
+            (health, self.health, _said(self.health)),
+            (metrics, self.metrics, _said(self.metrics, media_type=TEXT)),
+        ]
+        return [Endpoint("GET", path, function, description=said) for path, function, said in found if path]
+
+    async def livez(self) -> Alive:
+        """The server runs
+
+        The reactor turns: that is all that this answer says. Restart what does not give it."""
+        return Alive()
+
+    async def health(self) -> Alive:
+        """The server runs, as `/livez`"""
+        return Alive()
+
+    async def readyz(self) -> Readiness | Response:
+        """Whether new clients should be sent here
+
+        A database that is away is told and no reason to send them elsewhere: realtime goes on without it."""
+        reason = self._node.unready
+        found = Readiness(not reason, reason, DATABASE_AWAY if self._database.unready else "")
+        return Response(as_json(found), status=503) if reason else found
+
+    async def metrics(self) -> Response:
+        """Everything that is counted, in Prometheus text format"""
+        return Response(generate_latest(self._registry), CONTENT_TYPE_LATEST)
+
+
+def _said(function: Callable[..., Any], **more: Any) -> Description:
+    return Description(*docstring(function), tags=TAGS, **more)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import pytest
+from openapi_spec_validator import validate
 
+from rtserver.app.openapi import openapi
+from rtserver.app.routes import Routes
 from rtserver.core import errors
-from rtserver.web.ops import Live, Metrics, NodeCollector, Ready, Services
+from rtserver.web.endpoints import EndpointsResource, Surroundings
+from rtserver.web.ops import NodeCollector, Operations, Services
+from tests.api_house import no_threads
 from tests.fakes import World
 from tests.line import Port
 
@@ -30,26 +36,29 @@ def services():
 
 
 @pytest.fixture
-def port(world, database, services):
+def endpoints(world, database, services):
     gauges = {"connections": ("Open client connections.", lambda: len(world.node.open_sessions))}
-    table = {
-        "/livez": Live(),
-        "/readyz": Ready(world.node, database),
-        "/metrics": Metrics(NodeCollector(world.node, gauges, services)),
-        "/bare": Metrics(NodeCollector(world.node, gauges)),
-    }
-    return Port(world.clock, table)
+    whole = Operations(world.node, database, NodeCollector(world.node, gauges, services))
+    bare = Operations(world.node, database, NodeCollector(world.node, gauges))
+    return [*whole.endpoints("/healthy", "/metrics"), *bare.endpoints("", "/bare")[2:]]
+
+
+@pytest.fixture
+def port(world, endpoints):
+    around = Surroundings(world.clock, world.log, no_threads, lambda origin: False)
+    return Port(world.clock, {"/*": EndpointsResource(Routes(endpoints), around)})
 
 
 def test_the_live_answer_says_only_that_the_reactor_turns(world, port):
     world.node.draining = True
-    answer = port.ask("GET", "/livez")
-    assert (answer.status, answer.json, answer.header("content-type")) == (200, {}, "application/json")
+    for path in ("/livez", "/healthy"):
+        answer = port.ask("GET", path)
+        assert (answer.status, answer.body, answer.header("content-type")) == (200, b"{}", "application/json")
 
 
 def test_ready_is_200_when_clients_may_come(port):
     answer = port.ask("GET", "/readyz")
-    assert (answer.status, answer.json) == (200, {"ready": True})
+    assert (answer.status, answer.body, answer.header("content-type")) == (200, b'{"ready":true}', "application/json")
 
 
 def test_unready_is_503_with_the_reason(world, port):
@@ -70,10 +79,33 @@ def test_a_database_that_is_away_is_told_without_its_address_and_takes_no_client
     assert answer.status == 503 and answer.json.keys() == {"ready", "reason", "database"}
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/healthy", "/metrics"])
 def test_only_get_and_head_are_taken(port, path):
-    assert port.ask("HEAD", path).status == 200
-    assert port.ask("POST", path).status == 405
+    whole, head = port.ask("GET", path), port.ask("HEAD", path)
+    assert (head.status, head.body) == (200, b"")
+    assert head.header("content-type") == whole.header("content-type")
+    assert int(head.header("content-length")) == len(whole.body)
+    refused = port.ask("POST", path)
+    assert (refused.status, refused.header("allow")) == (405, "GET, HEAD, OPTIONS")
+
+
+def test_a_path_that_is_not_configured_is_not_served(world, database):
+    found = Operations(world.node, database, NodeCollector(world.node, {})).endpoints()
+    assert [each.path for each in found] == ["/livez", "/readyz"]
+
+
+def test_the_document_tells_of_them(endpoints):
+    made = openapi([], title="x", version="1", endpoints=endpoints[:4])
+    validate(json.loads(json.dumps(made)))
+    assert list(made["paths"]) == ["/livez", "/readyz", "/healthy", "/metrics"]
+    operations = {path: item["get"] for path, item in made["paths"].items()}
+    assert all(each["tags"] == ["operations"] and each["summary"] for each in operations.values())
+    assert all("security" not in each for each in operations.values())
+    ready = operations["/readyz"]["responses"]
+    for status in ("200", "503"):
+        assert ready[status]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Readiness"}
+    assert ready["503"]["content"]["application/json"]["example"]["ready"] is False
+    assert operations["/metrics"]["responses"]["200"]["content"] == {"text/plain": {"schema": {"type": "string"}}}
 
 
 def metrics(port, path="/metrics"):
