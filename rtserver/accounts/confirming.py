@@ -13,7 +13,7 @@ from rtserver.accounts.lasting import to_its_end
 from rtserver.accounts.opening import address_taken, is_address_taken, open_account
 from rtserver.accounts.parts import Asker, Parts
 from rtserver.accounts.passwords import checked_password, password_mark
-from rtserver.accounts.proving import ask_again, codes_of, count_letter, guard, is_own, refusal, use
+from rtserver.accounts.proving import ask_again, codes_of, count_letter, guard, guard_owner, is_own, refusal, use
 from rtserver.accounts.records import Account, Proof, ProofState, Purpose
 from rtserver.accounts.rows import ms
 from rtserver.accounts.staff import staff_norms
@@ -28,6 +28,9 @@ Resume = Callable[[Proof, Asker], Awaitable[Account]]
 """Goes on with a sign-in with a provider whose address is proven by this. It finds or makes the account in one transaction, in
 which it also uses the proof up (``proving.use``), asks ``proving.guard`` again and sets the outcome of the proof. When it
 raises, the proof is as good as before."""
+
+GUARDS = {Purpose.PROVIDER: guard, Purpose.ADDRESS: guard_owner}
+"""Who may confirm these."""
 
 TABS = 60_000
 """Milliseconds in which a waiting window may still go on after its browser was signed in by the confirmation in another tab:
@@ -189,13 +192,18 @@ class Confirming:
         return await users.by_address(self._parts.database, parse_address(proof.email).norm)
 
     async def _is_guarded(self, proof: Proof, asker: Asker) -> bool:
-        if proof.purpose is not Purpose.PROVIDER or proof.state(self._now()) is not ProofState.WAITING:
+        if proof.state(self._now()) is not ProofState.WAITING:
             return False
         try:
-            await guard(self._parts.database, proof, asker)
+            await self._guard(proof, asker)
         except NeedsSignIn:
             return True
         return False
+
+    async def _guard(self, proof: Proof, asker: Asker) -> None:
+        """Raises ``NeedsSignIn`` where reading the mailbox is not enough."""
+        if proof.purpose in GUARDS:
+            await GUARDS[proof.purpose](self._parts.database, proof, asker)
 
     async def _account_of(self, user_id: str, proof: Proof) -> Account:
         account = await users.find(self._parts.database, user_id) if user_id else None
@@ -207,8 +215,9 @@ class Confirming:
 
     async def _confirm(self, proof: Proof, asker: Asker, password: str) -> Confirmed:
         self._check_waits(proof)
+        await self._guard(proof, asker)
         if proof.purpose is Purpose.PROVIDER:
-            account = await self._by_provider(proof, asker)
+            account = await self._resume(proof, asker)
         else:
             account = await self._by_itself(proof, password)
         if proof.purpose is Purpose.RESET:
@@ -226,10 +235,6 @@ class Confirming:
 
     def _is_tab_of_confirmed(self, proof: Proof) -> bool:
         return proof.redeemed_at == proof.used_at and self._now() - proof.used_at < TABS
-
-    async def _by_provider(self, proof: Proof, asker: Asker) -> Account:
-        await guard(self._parts.database, proof, asker)
-        return await self._resume(proof, asker)
 
     async def _by_itself(self, proof: Proof, password: str) -> Account:
         hash = ""

@@ -37,7 +37,7 @@ class NeedsSignIn(AccountRefused):
         self.username = username
         super().__init__(
             "needs_sign_in",
-            f"This address belongs to the account {username}: sign in to it, then open the link again.",
+            f"This is for the account {username}: sign in to it, then open the link again.",
             status=403,
         )
 

@@ -154,3 +154,15 @@ async def guard(runs: Runs, proof: Proof, asker: Asker) -> Account | None:
     if existing is None or existing.id == asker.user_id or is_own(proof, asker.browser):
         return existing
     raise NeedsSignIn(existing.username)
+
+
+async def guard_owner(runs: Runs, proof: Proof, asker: Asker) -> Account | None:
+    """The account that is to get another address.
+
+    A mistyped address has a reader too, who would have the account by pressing the button: the browser must be signed in as
+    this account, or be the one that began. Raises ``NeedsSignIn`` else.
+    """
+    owner = await users.find(runs, proof.user_id)
+    if owner is None or owner.id == asker.user_id or is_own(proof, asker.browser):
+        return owner
+    raise NeedsSignIn(owner.username)

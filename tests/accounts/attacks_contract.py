@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rtserver.accounts.ending import end_one, end_session, end_sessions
+from rtserver.accounts.errors import NeedsSignIn
 from rtserver.accounts.lasting import to_its_end
 from rtserver.accounts.records import Account
 from rtserver.accounts.rows import hashed
@@ -38,8 +39,23 @@ async def check_letters_of_others_about_addresses_stay_good(house: House) -> Non
     await house.passwords.change_address(bob, "bob@new.org", PASSWORD, HERE)
     of_bob = await house.letter()
     await house.passwords.change_address(ada, "ada@new.org", PASSWORD, HERE)
-    await house.confirming.confirm(of_bob.signed, asker())
+    await house.confirming.confirm(of_bob.signed, asker(HERE))
     assert (await house.account("bob@new.org")).id == bob.id
+
+
+async def check_the_reader_of_a_mistyped_address_cannot_take_the_account_at_all(house: House) -> None:
+    ada, bob = await house.person(), await house.person("bob")
+    proof = await house.passwords.change_address(ada, "ada@exmaple.org", PASSWORD, HERE)
+    signed = (await house.letter()).signed
+    for stranger in (asker(), asker(ELSEWHERE), asker(ELSEWHERE, bob)):
+        assert (await house.confirming.look(signed, stranger)).needs_sign_in
+        error = await refusal_of(house.confirming.confirm(signed, stranger))
+        assert isinstance(error, NeedsSignIn) and error.username == "ada"
+    assert (await house.proof(proof.id)).used_at == 0
+    for owner in (asker(HERE), asker(ELSEWHERE, ada)):
+        assert not (await house.confirming.look(signed, owner)).needs_sign_in
+    await house.confirming.confirm(signed, asker(ELSEWHERE, ada))
+    assert (await house.account("ada@exmaple.org")).id == ada.id
 
 
 # Whoever is thrown out stays out

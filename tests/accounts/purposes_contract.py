@@ -99,7 +99,7 @@ async def check_a_new_address_that_was_taken_meanwhile_is_refused(house: House) 
     proof = await house.passwords.change_address(ada, "bob@example.org", PASSWORD, HERE)
     signed = (await house.letter()).signed
     await house.person("bob")
-    assert (await refusal_of(house.confirming.confirm(signed, asker()))).code == "address_taken"
+    assert (await refusal_of(house.confirming.confirm(signed, asker(HERE)))).code == "address_taken"
     assert (await house.account()).id == ada.id and (await house.proof(proof.id)).used_at == 0
 
 
@@ -108,7 +108,7 @@ async def check_a_letter_to_an_address_that_was_given_up_sets_no_password(house:
     await house.forgotten()
     reset = (await house.letter()).signed
     await house.passwords.change_address(ada, "ada@new.org", PASSWORD, HERE)
-    await house.confirming.confirm((await house.letter()).signed, asker())
+    await house.confirming.confirm((await house.letter()).signed, asker(ELSEWHERE, ada))
     assert (await refusal_of(house.confirming.confirm(reset, asker(), NEW_PASSWORD))).code == "link_used"
     assert await house.hash_of(ada) == f"hash:{PASSWORD}"
 

@@ -230,14 +230,18 @@ async def test_nobody_learns_whether_a_forgotten_account_exists(tmp_path: Path) 
 
 
 @deadline(10)
-async def test_another_address_confirmed_elsewhere_signs_nobody_in(tmp_path: Path) -> None:
+async def test_another_address_is_confirmed_elsewhere_by_who_is_signed_in_there(tmp_path: Path) -> None:
     async with web_house(tmp_path) as web:
         await web.person()
         browser = await web.browser().sign_in()
         answer = await browser.post("/auth/change-address", {"email": "new@example.org", "password": PASSWORD})
         phone = await web.browser().know()
         signed = await web.signed()
-        assert (await phone.form(f"/auth/c/{signed}")).text == "<confirmed>"
-        assert web.page()[1]["action"] == "" and await phone.user() == ""
+        refused = await phone.form(f"/auth/c/{signed}")
+        assert (refused.status, refused.text) == (403, "<confirm>") and web.page()[1]["needs_sign_in"]
+        assert await phone.user() == ""
+        await phone.sign_in()
+        done = await phone.form(f"/auth/c/{signed}")
+        assert done.header("location") == "/auth/profile?notice=address_changed"
         answer = await browser.form(f"/auth/proofs/{answer.json['proof']}/continue")
         assert answer.header("location") == "/auth/profile?notice=address_changed"
