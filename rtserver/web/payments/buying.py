@@ -30,6 +30,7 @@ class Buying:
                 (202, 401, 402, 404, 409, 422),
                 asks_gateway=True,
                 meanings={200: "It is done"},
+                outcome=PaymentAnswer,
             ),
         }
         return [PaymentEndpoint(self._desk, door, function) for function, door in doors.items()]

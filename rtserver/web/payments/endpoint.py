@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+from pydantic import BaseModel
+
 from rtserver.accounts.errors import AccountRefused
 from rtserver.app.application import docstring
 from rtserver.app.calling import InThread
 from rtserver.app.endpoint import Description, Endpoint, Incoming, Limits, Response
+from rtserver.app.openapi import HTTPError
 from rtserver.app.parameters import Header
 from rtserver.app.shapes import Invalid, as_json
 from rtserver.payments.answers import Answer
@@ -26,13 +29,14 @@ LATER = "10"
 """Seconds of Retry-After: for what is under way, and for what cannot be reached."""
 
 MEANINGS = {
+    400: "The body is not JSON, or the Idempotency-Key is missing or none",
     202: "Nobody knows yet whether it went through: the outcome follows on the realtime channel of this person",
     401: "Nobody is signed in, and there is no connection token",
     402: "It was declined, rejected or could not be processed: nothing was charged",
     403: "The session's token is missing or old, a page of others sent this, or it is for staff",
     404: "There is nothing of this name for this person",
     409: "It does not fit to what happened before, or is under way: try again after the seconds of Retry-After",
-    422: "The gateway found mistakes: each is told",
+    422: "What was sent does not fit, or the gateway found mistakes: each is told",
     503: "Not now: try again after the seconds of Retry-After",
 }
 """What further statuses mean."""
@@ -50,7 +54,8 @@ Key = Annotated[
 @dataclass(frozen=True, slots=True)
 class Door:
     """Where an endpoint stands. ``others`` are further statuses that it answers with. ``asks_gateway``: it may take as long as
-    calls of the gateway do; ``seconds``: as long as this."""
+    calls of the gateway do; ``seconds``: as long as this. ``outcome`` is the body that says what became of an attempt to move
+    money, also when it failed."""
 
     method: str
     path: str
@@ -59,6 +64,7 @@ class Door:
     asks_gateway: bool = False
     seconds: float = Limits().seconds
     meanings: Mapping[int, str] = field(default_factory=dict)
+    outcome: type[BaseModel] | None = None
 
 
 class PaymentEndpoint(Endpoint):
@@ -114,6 +120,11 @@ def _by_gateway(error: GatewayRefused) -> Refusal:
 
 
 def _describe(door: Door, function: Callable[..., Any]) -> Description:
-    statuses = sorted({*door.others, *((403,) if door.method != "GET" else ()), 503})
+    statuses = sorted({*door.others, *((400, 403) if door.method != "GET" else ()), 503})
     responses = {status: MEANINGS[status] for status in statuses} | dict(door.meanings)
-    return Description(*docstring(function), tags=TAGS, responses=responses)
+    return Description(*docstring(function), tags=TAGS, responses=responses, models=_models(door.outcome))
+
+
+def _models(outcome: type[BaseModel] | None) -> dict[int, Any]:
+    """422 comes before an attempt too."""
+    return {202: outcome, 402: outcome, 422: outcome | HTTPError} if outcome is not None else {}

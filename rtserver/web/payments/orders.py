@@ -41,15 +41,18 @@ class Orders:
         self._changes = desk.flows.changes
 
     def endpoints(self) -> list[Endpoint]:
-        done = {200: "It is done"}
+        def change(word: str) -> Door:
+            path, done = f"/payment/orders/{{id}}/{word}", {200: "It is done"}
+            return Door("POST", path, CHANGED, asks_gateway=True, meanings=done, outcome=PaymentAnswer)
+
         doors: dict[Callable[..., Any], Door] = {
             self.start: Door("POST", "/payment/orders", (401, 404, 409, 422)),
             self.orders: Door("GET", "/payment/orders", (401,)),
             self.order: Door("GET", "/payment/orders/{id}", (401, 404)),
-            self.settle: Door("POST", "/payment/orders/{id}/settle", CHANGED, asks_gateway=True, meanings=done),
-            self.void: Door("POST", "/payment/orders/{id}/void", CHANGED, asks_gateway=True, meanings=done),
-            self.refund: Door("POST", "/payment/orders/{id}/refund", CHANGED, asks_gateway=True, meanings=done),
-            self.reverse: Door("POST", "/payment/orders/{id}/reverse", CHANGED, asks_gateway=True, meanings=done),
+            self.settle: change("settle"),
+            self.void: change("void"),
+            self.refund: change("refund"),
+            self.reverse: change("reverse"),
             self.all_orders: Door("GET", "/payment/staff/orders", (401, 403)),
         }
         return [PaymentEndpoint(self._desk, door, function) for function, door in doors.items()]

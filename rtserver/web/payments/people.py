@@ -22,7 +22,7 @@ GUARDED = Manners()
 class Person(Given):
     """Somebody with an account."""
 
-    security = Member.security
+    security = (User.security, Member.security)
     absent = Member.absent
 
     def __init__(self, payer: Payer) -> None:

@@ -28,14 +28,17 @@ class Subscriptions:
 
     def endpoints(self) -> list[Endpoint]:
         whole, one = "/payment/subscriptions", "/payment/subscriptions/{id}"
-        charged = (202, 401, 402, 404, 409, 422)
-        done = {200: "It is done"}
+
+        def charge(path: str) -> Door:
+            others, done = (202, 401, 402, 404, 409, 422), {200: "It is done"}
+            return Door("POST", path, others, asks_gateway=True, meanings=done, outcome=SubscriptionAnswer)
+
         doors: dict[Callable[..., Any], Door] = {
             self.subscriptions: Door("GET", whole, (401,)),
-            self.subscribe: Door("POST", whole, charged, asks_gateway=True, meanings=done),
+            self.subscribe: charge(whole),
             self.change: Door("POST", one, (401, 404, 409, 422), asks_gateway=True),
             self.cancel: Door("POST", f"{one}/cancel", (401, 404, 409, 422), asks_gateway=True),
-            self.retry: Door("POST", f"{one}/retry", charged, asks_gateway=True, meanings=done),
+            self.retry: charge(f"{one}/retry"),
         }
         return [PaymentEndpoint(self._desk, door, function) for function, door in doors.items()]
 

@@ -194,6 +194,12 @@ async def test_the_documentation_has_every_endpoint_with_its_statuses(tmp_path: 
     validate(document)
     paths = document["paths"]
     assert {"200", "202", "402", "403", "409", "422", "503"} <= paths["/payment/process/"]["post"]["responses"].keys()
+    answers = paths["/payment/process/"]["post"]["responses"]
+    for status in ("200", "202", "402"):
+        assert answers[status]["content"]["application/json"]["schema"] == {
+            "$ref": "#/components/schemas/PaymentAnswer"
+        }
+    assert "400" in paths["/payment/subscriptions/{id}/retry"]["post"]["responses"]
     assert {tag for path in paths.values() for each in path.values() for tag in each["tags"]} == {"payments"}
     assert not any("static" in path for path in paths)
     assert paths["/payment/webhook/"]["post"]["requestBody"]["content"].keys() == {
