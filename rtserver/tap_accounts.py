@@ -36,6 +36,7 @@ from rtserver.accounts.tokens import (
 )
 from rtserver.app.endpoint import Endpoint
 from rtserver.app.given import User
+from rtserver.app.openapi import Proofs
 from rtserver.app.parameters import Given
 from rtserver.config import Config
 from rtserver.core.errors import CannotStart, RtError
@@ -52,7 +53,7 @@ from rtserver.services.mail_file import read, recent
 from rtserver.services.mail_message import Composer
 from rtserver.services.passwords_argon2 import AT_A_TIME, WAITING, Argon2Hasher
 from rtserver.threads import Threads
-from rtserver.web.accounts import Desk, Flows, Visit, account_endpoints, account_givers
+from rtserver.web.accounts import Desk, Flows, Member, Visit, account_endpoints, account_givers
 from rtserver.web.accounts.cookies import Cookies
 from rtserver.web.accounts.letters import Letters
 from rtserver.web.accounts.templates import AccountPages
@@ -77,6 +78,8 @@ class Accounts:
     """Sessions and tokens, which the realtime server asks about; the rest is there after ``attach``."""
 
     sweep_interval = 60.0
+    proofs: Proofs = {User: (User.security, Member.security)}
+    """See ``givers``."""
 
     def __init__(self, reactor: Any, config: Config, database: Database) -> None:
         self._reactor = reactor

@@ -8,10 +8,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from rtserver.app.endpoint import HTTPError
-from rtserver.app.parameters import Given
+from rtserver.app.parameters import Given, Scheme
 
 T = TypeVar("T")
 
@@ -23,6 +23,16 @@ class User(Given):
 
     id: str
     info: Any = None
+
+    security: ClassVar[Scheme] = (
+        "bearer",
+        {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "The connection token that realtime clients connect with.",
+        },
+    )
 
     @staticmethod
     def absent() -> HTTPError:

@@ -13,23 +13,12 @@ from pydantic import BaseModel, ConfigDict
 from rtserver.app.application import App
 from rtserver.app.endpoint import JSON, Endpoint, Response
 from rtserver.app.forms import FORM
-from rtserver.app.given import User
-from rtserver.app.parameters import REQUIRED, Parameter
+from rtserver.app.parameters import REQUIRED, Given, Parameter, Scheme
 from rtserver.app.schemas import IN, OUT, Mode, Schema, Schemas, distinct, plain, sent
 from rtserver.app.shapes import Shape, shape
 
 OPENAPI = "3.1.0"
 HTML = "text/html"
-SIGN_IN = (
-    "bearer",
-    {
-        "type": "http",
-        "scheme": "bearer",
-        "bearerFormat": "JWT",
-        "description": "The connection token that realtime clients connect with.",
-    },
-)
-"""Name and scheme of what proves a ``User``; other kinds of givens have their own as ``security``."""
 
 METHODS = frozenset({"GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"})
 """The methods that the format has words for."""
@@ -67,9 +56,12 @@ class HTTPError(BaseModel):
     request_id: str | None = None
 
 
+Proofs = Mapping[type[Given], tuple[Scheme, ...]]
+"""What proves a kind of givens on this server, where it is not what the kind itself says."""
+
 ERRORS: Mapping[int, tuple[str, type[BaseModel], Callable[[Endpoint], bool]]] = {
     400: ("The body is not JSON", HTTPError, lambda endpoint: endpoint.takes_body),
-    401: ("Not authenticated", HTTPError, lambda endpoint: bool(_secured(endpoint))),
+    401: ("Not authenticated", HTTPError, lambda endpoint: bool(_secured(endpoint, {}))),
     413: ("The body is too large", HTTPError, lambda endpoint: endpoint.takes_body),
     415: (
         "The body is of a type that is not taken here",
@@ -88,10 +80,17 @@ ERRORS: Mapping[int, tuple[str, type[BaseModel], Callable[[Endpoint], bool]]] = 
 
 
 def openapi(
-    apps: Sequence[App], *, title: str, version: str, servers: Sequence[str] = (), endpoints: Sequence[Endpoint] = ()
+    apps: Sequence[App],
+    *,
+    title: str,
+    version: str,
+    servers: Sequence[str] = (),
+    endpoints: Sequence[Endpoint] = (),
+    proofs: Proofs | None = None,
 ) -> dict[str, Any]:
     """``servers`` are base addresses; without one, it is where the document was fetched from. ``endpoints`` are further
-    ones, which belong to no application."""
+    ones, which belong to no application. ``proofs``: see ``Proofs``."""
+    proofs = proofs or {}
     of_apps = [(app.title if len(apps) > 1 else "", each) for app in apps for each in app.endpoints]
     described = [
         (group, each) for group, each in [*of_apps, *(("", each) for each in endpoints)] if _is_described(each)
@@ -104,13 +103,14 @@ def openapi(
     for (group, endpoint), name in zip(described, operation_ids(shown), strict=True):
         path = templates.find(endpoint.path)
         operation = {"operationId": name, **_words(endpoint, group), **_operation(endpoint, schemas, path)}
+        operation |= _security(endpoint, proofs)
         paths.setdefault(path, {}).setdefault(endpoint.method.lower(), operation)
     return {
         "openapi": OPENAPI,
         "info": _info(apps, title, version),
         **({"servers": [{"url": url} for url in servers]} if servers else {}),
         "paths": paths,
-        "components": _components(schemas, errors, shown),
+        "components": _components(schemas, errors, [scheme for each in shown for scheme in _schemes(each, proofs)]),
         **_tags(apps, {group for group, _ in described}),
     }
 
@@ -144,13 +144,12 @@ def _tags(apps: Sequence[App], groups: set[str]) -> dict[str, Any]:
     return {"tags": tags} if tags else {}
 
 
-def _components(schemas: Schemas, errors: Sequence[int], endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+def _components(schemas: Schemas, errors: Sequence[int], schemes: Sequence[Scheme]) -> dict[str, Any]:
     components: dict[str, Any] = {"schemas": schemas.components}
     if errors:
         components["responses"] = {str(status): _error(status, schemas) for status in errors}
-    schemes = {name: scheme for endpoint in endpoints for name, scheme, _ in _secured(endpoint)}
     if schemes:
-        components["securitySchemes"] = schemes
+        components["securitySchemes"] = dict(schemes)
     return components
 
 
@@ -223,11 +222,6 @@ def _operation(endpoint: Endpoint, schemas: Schemas, path: str) -> dict[str, Any
     if endpoint.takes_body:
         operation["requestBody"] = _body(endpoint, schemas)
     operation["responses"] = _responses(endpoint, schemas)
-    secured = _secured(endpoint)
-    if secured:
-        needed: dict[str, list[str]] = {name: [] for name, _, is_optional in secured if not is_optional}
-        whole: dict[str, list[str]] = {name: [] for name, _, _ in secured}
-        operation["security"] = [whole] if needed == whole else [whole, needed]
     return operation
 
 
@@ -313,11 +307,31 @@ def _phrase(status: int) -> str:
     return HTTPStatus(status).phrase if status in set(HTTPStatus) else str(status)
 
 
-def _secured(endpoint: Endpoint) -> list[tuple[str, Mapping[str, Any], bool]]:
-    """What proves who calls: name and scheme, and whether one may do without it."""
-    found: list[tuple[str, Mapping[str, Any], bool]] = []
+def _security(endpoint: Endpoint, proofs: Proofs) -> dict[str, Any]:
+    """Every set of proofs that will do, the whole ones first."""
+    secured = _secured(endpoint, proofs)
+    found: list[dict[str, list[str]]] = [{}]
+    for schemes, is_optional in secured.items():
+        ways: list[dict[str, list[str]]] = [{name: []} for name in schemes]
+        ways += [{}] if is_optional else []
+        found = [{**one, **way} for one in found for way in ways]
+    return {"security": [each for number, each in enumerate(found) if each not in found[:number]]} if secured else {}
+
+
+def _secured(endpoint: Endpoint, proofs: Proofs) -> dict[tuple[str, ...], bool]:
+    """The names of what proves who calls, any of them, and whether one may do without it."""
+    found: dict[tuple[str, ...], bool] = {}
     for each in endpoint.signature.all_wanted():
-        name, scheme = getattr(each.kind, "security", SIGN_IN if issubclass(each.kind, User) else ("", {}))
-        if name:
-            found.append((name, scheme, each.optional))
+        names = tuple(name for name, _ in _proofs(each.kind, proofs))
+        if names:
+            found[names] = each.optional and found.get(names, True)
     return found
+
+
+def _schemes(endpoint: Endpoint, proofs: Proofs) -> list[Scheme]:
+    return [scheme for each in endpoint.signature.all_wanted() for scheme in _proofs(each.kind, proofs)]
+
+
+def _proofs(kind: type[Given], proofs: Proofs) -> tuple[Scheme, ...]:
+    said: Any = next((proofs[each] for each in kind.__mro__ if each in proofs), kind.security)
+    return (said,) if said and isinstance(said[0], str) else said

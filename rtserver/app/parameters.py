@@ -12,7 +12,7 @@ import inspect
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 from rtserver.app.shapes import Invalid, Shape, fits_text, is_list, shape
 
@@ -65,8 +65,15 @@ class Depends:
     provider: Callable[..., Any]
 
 
+Scheme = tuple[str, Mapping[str, Any]]
+"""What proves who calls, as the OpenAPI document has it: its name there, and what it is."""
+
+
 class Given:
-    """The base of what the server gives to functions that ask for it by type (the connection, the publisher...)."""
+    """The base of what the server gives to functions that ask for it by type (the connection, the publisher...). ``security``:
+    what clients prove it with, one scheme or several of which any will do."""
+
+    security: ClassVar[Scheme | tuple[Scheme, ...]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from rtserver.app.application import App
 from rtserver.app.asyncapi import asyncapi
 from rtserver.app.endpoint import Endpoint
-from rtserver.app.openapi import openapi
+from rtserver.app.openapi import Proofs, openapi
 from rtserver.web.pages import TYPES, Page
 
 ASSETS = "/docs/assets/"
@@ -76,11 +76,12 @@ def documents(
     url: str,
     servers: Sequence[str] = (),
     endpoints: Sequence[Endpoint] = (),
+    proofs: Proofs | None = None,
 ) -> Documents:
     """See ``app.openapi`` and ``app.asyncapi``; ``url`` may be the path of the WebSocket alone."""
     return Documents(
         title,
-        openapi(apps, title=title, version=version, servers=servers, endpoints=endpoints),
+        openapi(apps, title=title, version=version, servers=servers, endpoints=endpoints, proofs=proofs),
         asyncapi(apps, title=title, version=version, url=url),
     )
 

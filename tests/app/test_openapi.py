@@ -411,6 +411,37 @@ def test_a_kind_of_thing_that_is_given_may_bring_its_own_scheme():
     assert set(made["components"]["securitySchemes"]) == {"key", "bearer"}
 
 
+def test_one_of_several_proofs_will_do():
+    class Person(Given):
+        security = (User.security, ("session", {"type": "apiKey", "in": "cookie", "name": "s"}))
+
+    class Staff(Person): ...
+
+    async def function(person: Person, staff: Staff) -> int: ...
+
+    async def either(person: Person | None, user: User) -> int: ...
+
+    operation, made = of(function)
+    assert operation["security"] == [{"bearer": []}, {"session": []}]
+    assert set(made["components"]["securitySchemes"]) == {"bearer", "session"}
+    assert of(either)[0]["security"] == [{"bearer": []}, {"session": [], "bearer": []}]
+
+
+def test_a_server_may_know_further_proofs():
+    async def function(user: User) -> int: ...
+
+    async def open_to_all(user: User | None) -> int: ...
+
+    app = App()
+    app.get("/x")(function)
+    app.get("/y")(open_to_all)
+    session = ("session", {"type": "apiKey", "in": "cookie", "name": "s"})
+    made = document(app, proofs={User: (User.security, session)})
+    assert made["paths"]["/x"]["get"]["security"] == [{"bearer": []}, {"session": []}]
+    assert made["paths"]["/y"]["get"]["security"] == [{"bearer": []}, {"session": []}, {}]
+    assert set(made["components"]["securitySchemes"]) == {"bearer", "session"}
+
+
 # Names of models, see also test_schemas.py
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from rtserver.app import App
+from rtserver.app.openapi import openapi
 from rtserver.app.routes import Routes
 from rtserver.web.endpoints import EndpointsResource, Surroundings
 from rtserver.web.payments import Person, Staff, payment_givers
@@ -181,3 +182,14 @@ async def test_endpoints_of_applications_may_ask_for_people_and_staff(tmp_path: 
         refused = await ada.post("/stock")
         assert (refused.status, refused.json) == (403, {"detail": "Only staff may do this."})
         assert (await keeper.post("/stock")).json == "KEEPER@example.org"
+
+
+@deadline(10)
+async def test_the_document_says_that_a_session_or_a_token_will_do(tmp_path: Path) -> None:
+    async with till_in(tmp_path) as till:
+        made = openapi([], title="x", version="1", endpoints=till.own)
+        for method, path in (*PEOPLE, *STAFF):
+            asked = path.replace("o1", "{id}").replace("m1", "{token}").replace("s1", "{id}").replace("d1", "{id}")
+            assert made["paths"][asked][method.lower()]["security"] == [{"bearer": []}, {"session": []}], path
+        schemes = made["components"]["securitySchemes"]
+        assert (schemes["bearer"]["scheme"], schemes["session"]["in"]) == ("bearer", "cookie")
