@@ -54,6 +54,9 @@ class Post(Protocol):
         what it speaks of does. ``values`` (never HTML), as far as the kind has them: ``link``, ``digits``, ``minutes`` (how
         long the link is good), ``provider`` (its title), ``handle`` (the name there), ``username``."""
 
+    def rehearse(self, letter_kind: str, to: str, values: Mapping[str, object]) -> None:
+        """Write the letter and throw it away: nobody can tell by the time that none goes out."""
+
 
 class Notices(Protocol):
     """News to open connections. Called after what they tell was committed; none may fail."""

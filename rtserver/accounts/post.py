@@ -122,6 +122,12 @@ class PostOffice:
 
     async def enqueue(self, runs: Runs, letter_kind: str, to: str, values: Mapping[str, object]) -> None:
         """As ``ports.Post``. Raises ``LetterError`` or ``MessageError`` when no letter can be made of it."""
+        await runs.run(_PUT, self._row(letter_kind, to, values))
+
+    def rehearse(self, letter_kind: str, to: str, values: Mapping[str, object]) -> None:
+        self._row(letter_kind, to, values)
+
+    def _row(self, letter_kind: str, to: str, values: Mapping[str, object]) -> tuple[Value, ...]:
         parts = self._parts
         letter_id = parts.new_id()
         unix = parts.unix()
@@ -129,7 +135,7 @@ class PostOffice:
         now = ms(unix)
         minutes = int(str(values.get("minutes") or 0))
         ends = now + minutes * 60_000 if minutes else 0
-        await runs.run(_PUT, (letter_id, letter_kind, to, raw, now, now, ends))
+        return letter_id, letter_kind, to, raw, now, now, ends
 
     # Life
 

@@ -19,6 +19,8 @@ from rtserver.core.accounts import LETTER, LETTER_DAY, LETTER_REMOTE, Address, B
 SIGN_IN_PATH = "/auth/sign-in"
 LINK_PATH = "/auth/c/"
 
+NOT_SENT = "reset"
+"""The letter that nobody gets when nobody has the address: the only kind of which that is so."""
 _SENT_NOTHING = "update rt_proofs set sends = 0 where id = ?"
 
 
@@ -57,7 +59,8 @@ async def count_letter(parts: Parts, address: Address, remote: str) -> None:
 
 
 async def ask(parts: Parts, runs: Runs, wanted: Wanted) -> Proof:
-    """Store the proof and its letter. Two statements in any case: nobody can tell by the time which letter it is."""
+    """Store the proof and its letter. Two statements and a letter that is written in any case: nobody can tell by the time
+    which one it is, or that none goes out."""
     now, id, nonce = ms(parts.unix()), parts.new_id(), parts.token(NONCE)
     codes = make_codes(parts.options.secret_key, id, nonce)
     about: dict[str, Any] = {"nonce": nonce, "key": codes.key, "letter": wanted.letter, "values": dict(wanted.values)}
@@ -89,18 +92,19 @@ async def ask_again(parts: Parts, runs: Runs, proof: Proof) -> None:
 
 
 async def _send(parts: Parts, runs: Runs, proof: Proof, codes: Codes) -> None:
-    letter = proof.data["letter"]
-    if not letter:
-        await runs.run(_SENT_NOTHING, (proof.id,))
-        return
+    letter, to = proof.data["letter"], proof.data["to"]
     values: dict[str, object] = {**proof.data["values"]}
-    if proof.purpose is Purpose.NONE:
+    if letter and proof.purpose is Purpose.NONE:
         values["link"] = _url(parts, SIGN_IN_PATH)
     else:
         values["link"] = _url(parts, LINK_PATH + parts.signer.sign(codes.code))
         values["digits"] = codes.digits
         values["minutes"] = max(1, (proof.expires_at - ms(parts.unix())) // 60_000)
-    await parts.post.enqueue(runs, letter, proof.data["to"], values)
+    if letter:
+        await parts.post.enqueue(runs, letter, to, values)
+    else:
+        parts.post.rehearse(NOT_SENT, to, values)
+        await runs.run(_SENT_NOTHING, (proof.id,))
 
 
 def codes_of(parts: Parts, proof: Proof) -> Codes | None:

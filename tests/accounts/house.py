@@ -80,14 +80,17 @@ class Sent:
 
 
 class FakePost:
-    """Letters are rows, so those of a transaction that is undone are none. ``broken``: it fails after the insertion."""
+    """Letters are rows, so those of a transaction that is undone are none. ``broken``: it fails after the insertion.
+    ``written`` counts those that went nowhere too."""
 
     def __init__(self) -> None:
         self.broken = False
+        self.written = 0
         self.on_letter: Deferred[None] | None = None
         self._numbers = itertools.count(1)
 
     async def enqueue(self, runs: Runs, letter_kind: str, to: str, values: Mapping[str, object]) -> None:
+        self.written += 1
         sql = "insert into rt_letters (id, kind, rcpt, raw, next_at, created_at) values (?, ?, ?, ?, 0, 0)"
         await runs.run(sql, (f"letter-{next(self._numbers):06}", letter_kind, to, json.dumps(dict(values))))
         if self.on_letter is not None:
@@ -95,6 +98,10 @@ class FakePost:
             on_letter.callback(None)
         if self.broken:
             raise AccountRefused("post_broken", "The test has broken the post.")
+
+    def rehearse(self, letter_kind: str, to: str, values: Mapping[str, object]) -> None:
+        assert {"link", "digits", "minutes"} <= set(values)
+        self.written += 1
 
 
 class FakeNotices:

@@ -163,6 +163,17 @@ async def check_letters_that_wait_are_sent_at_the_next_start(harness: StoreHarne
         await bureau.until(harness, ("sent", 1))
 
 
+async def check_a_letter_that_nobody_gets_is_written_and_not_stored(harness: StoreHarness) -> None:
+    async with Bureau(await harness.start()) as bureau:
+        bureau.office.rehearse("reset", "nobody@example.org", VALUES)
+        try:
+            bureau.office.rehearse("reset", "no address", VALUES)
+        except MessageError:
+            assert await bureau.rows() == []
+        else:
+            raise AssertionError("it was not written")
+
+
 async def check_what_cannot_be_a_letter_is_refused_before_it_is_stored(harness: StoreHarness) -> None:
     bureau = Bureau(await harness.start())
     for to, kind in (("a@b.c, d@e.f", "reset"), ("a@b.c\r\nBcc: d@e.f", "reset"), ("a@b.c", "spam")):

@@ -89,6 +89,8 @@ class KeptLetters:
             (f"{next(_numbers):06}", letter_kind, to, "\n".join(f"{k}={v}" for k, v in values.items()), 0),
         )
 
+    def rehearse(self, letter_kind: str, to: str, values: Mapping[str, object]) -> None: ...
+
 
 class PlainSigner:
     def sign(self, code: str) -> str:
