@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from twisted.internet import reactor as running
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 from twisted.logger import globalLogPublisher
 
@@ -26,6 +25,7 @@ from rtserver.services.mail_smtp import SmtpMailer
 from tests.deadline import deadline
 from tests.live.certificate import write_certificate
 from tests.live.redis_server import free_port
+from tests.live.smtp_peer import Speaking
 from tests.live.smtp_server import SmtpServer
 
 reactor: Any = running
@@ -275,47 +275,17 @@ async def test_a_letter_that_was_taken_is_sent_whatever_comes_after(plain: SmtpS
     assert [event for event in log if "log_failure" in event] == []
 
 
-class Peer(Protocol):
-    """Says what the test says, line after line of what it hears."""
-
-    factory: Any
-
-    def connectionMade(self) -> None:
-        self.factory.connected.append(self)
-        self.say()
-
-    def dataReceived(self, data: bytes) -> None:
-        self.factory.heard += data
-        self.say()
-
-    def connectionLost(self, reason: Any = None) -> None:
-        if not self.factory.lost.called:
-            self.factory.lost.callback(None)
-
-    def say(self) -> None:
-        if self.factory.says and self.transport is not None:
-            self.transport.write(self.factory.says.pop(0))
-
-
-class Speaking:
-    """A server on a free port that says ``says``."""
-
-    def __init__(self, *says: bytes) -> None:
-        self.factory: Any = Factory.forProtocol(Peer)
-        self.factory.says = list(says)
-        self.factory.connected = []
-        self.factory.heard = b""
-        self.factory.lost = Deferred()
-
-    async def __aenter__(self) -> Speaking:
-        self._port = reactor.listenTCP(0, self.factory, interface="127.0.0.1")
-        self.port = self._port.getHost().port
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        for peer in self.factory.connected:
-            peer.transport.abortConnection()
-        await self._port.stopListening()
+@pytest.mark.parametrize("at", range(6), ids=["accept", "greeting", "ehlo", "from", "to", "data"])
+@deadline(30)
+async def test_a_server_that_drops_the_connection_gets_one_for_each_attempt(at: int) -> None:
+    """Attempts are spaced by the outbox: the sender makes none of its own."""
+    says = [b"220 hello\r\n", b"250 hello\r\n", b"250 ok\r\n", b"250 ok\r\n", b"354 go on\r\n"]
+    async with Speaking(*says[:at], then_drops=True) as server:
+        for attempts in (1, 2):
+            error = await failure(replace(PLAIN, port=server.port))
+            assert isinstance(error, MailDelayed)
+            await deferLater(reactor, 0.2)  # Twisted would connect again at once.
+            assert len(server.factory.connected) == attempts
 
 
 @deadline(30)
