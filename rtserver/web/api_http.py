@@ -17,12 +17,13 @@ from twisted.internet.defer import CancelledError, Deferred, FirstError, gatherR
 
 from rtserver.app.application import docstring
 from rtserver.app.endpoint import Description, Endpoint, HTTPError, Limits, Response
-from rtserver.app.parameters import Given, Header
+from rtserver.app.parameters import Body, Given, Header
 from rtserver.core import errors
 from rtserver.core.errors import BrokerError, CommandError
 from rtserver.core.messages import Error
 from rtserver.node import Log
 from rtserver.web.api import METHODS, NOT_FOUND, Api, BadApiRequest, decoders, error_of
+from rtserver.web.api_examples import EXAMPLES
 from rtserver.web.endpoints import TwistedIncoming, is_utf8
 
 BATCH_LIMIT = 1024
@@ -163,7 +164,7 @@ def _method(calls: Calls, name: str) -> Callable[..., Awaitable[Response]]:
 
     call.__name__ = call.__qualname__ = name
     call.__annotations__ = {
-        "body": body_type,
+        "body": Annotated[body_type, Body(example=EXAMPLES[name])],
         "key": ApiKey,
         "x_centrifugo_error_mode": Annotated[str, Header()],
         "return": _reply_type(name, function),
@@ -185,7 +186,7 @@ def _describe(function: Callable[..., Any]) -> Description:
 
 
 def _batch(calls: Calls) -> Callable[..., Awaitable[BatchReply]]:
-    async def batch(body: BatchBody, key: ApiKey) -> BatchReply:
+    async def batch(body: Annotated[BatchBody, Body(example=EXAMPLES["batch"])], key: ApiKey) -> BatchReply:
         if not body.parallel:
             return BatchReply([await calls.item(command) for command in body.commands])
         return BatchReply(await _all([Deferred.fromCoroutine(calls.item(command)) for command in body.commands]))

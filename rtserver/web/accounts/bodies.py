@@ -39,6 +39,8 @@ CSRF = "kOq3vX7nWb0cS1yT"
 class Onward(BaseModel):
     """``next``: where a form goes on to; JSON is answered anyway."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"next": "/"}]})
+
     next: Place = ""
 
 
@@ -75,6 +77,10 @@ class Forgotten(BaseModel):
 class NewPassword(BaseModel):
     """``current`` is not looked at of somebody who has no password yet."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"current": "a long sentence", "new": "a longer sentence"}]}
+    )
+
     current: Secret = ""
     new: Secret
 
@@ -82,12 +88,18 @@ class NewPassword(BaseModel):
 class NewAddress(BaseModel):
     """``password``: that of the account, if it has one."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"email": "ada@new.example", "password": "a long sentence"}]}
+    )
+
     email: Line
     password: Secret = ""
 
 
 class MissingAddress(BaseModel):
     """``token`` is the one of the page that asked, because the provider gave no address."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"token": "q8Zt2nW4", "email": "ada@example.org"}]})
 
     token: Line
     email: Line
@@ -104,6 +116,8 @@ class Digits(BaseModel):
 
 class Confirm(BaseModel):
     """``password``: the new one, where the letter was asked for to set one."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"password": "a long sentence"}]})
 
     password: Secret = ""
 
