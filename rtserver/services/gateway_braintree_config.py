@@ -20,6 +20,7 @@ from braintree.environment import Environment
 from rtserver.core.errors import CannotStart
 from rtserver.payments.options import PaymentsOptions
 from rtserver.services.gateway_braintree_wire import Door, Wire, is_loopback
+from rtserver.services.gateway_braintree_xml import read_tidily
 
 IDLE = 20
 """Seconds after which a connection is not used again: one that the far side closed meanwhile costs an answer."""
@@ -46,6 +47,7 @@ def link_of(
     the SDK's own; without them they follow from the options. Raises ``CannotStart``."""
     where = environment or ENVIRONMENTS[options.mode](options)
     _check_certificates(where)
+    read_tidily()
     wire = strategy or partial(Wire, total=options.timeout, clock=time.monotonic)
     merchant, public, private = _keys(options)
     doors: list[Door] = []
