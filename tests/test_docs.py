@@ -19,6 +19,7 @@ from rtserver.core import errors
 from rtserver.core.errors import DisconnectReason, Unsubscribed
 from rtserver.core.options import ChannelOptions, Seconds
 from rtserver.core.ports import BrokerStats
+from rtserver.services.identity_backends import load_providers
 from rtserver.tap import gauges
 from rtserver.web.api import METHODS
 from rtserver.web.ops import NodeCollector
@@ -184,7 +185,16 @@ def is_of_a_table(name):
     [pytest.param(text, id=f"{name_of(page)}-{n}") for page in PAGES for n, text in enumerate(blocks(page, "toml"))],
 )
 def test_every_toml_example_is_a_valid_configuration(text):
-    load(text, {})
+    load_providers(load(text, {}).accounts)
+
+
+def test_the_documented_providers_are_those_that_people_use():
+    named = [
+        each.name
+        for text in blocks(ROOT / "docs/accounts.md", "toml")
+        for each in load_providers(load(text, {}).accounts).values()
+    ]
+    assert named == ["google", "github", "facebook", "x", "company"]
 
 
 def test_every_option_of_a_namespace_is_explained():
