@@ -144,6 +144,7 @@ class Joining:
     async def _account(self, tx: Transaction, claim: Claim) -> tuple[Account, bool]:
         """The account, and whether it was made now."""
         if claim.link_to:
+            await self._check_session(tx, claim)
             return await self._account_of(tx, claim.link_to), False
         if claim.address is None:
             raise AccountRefused("address_unproven", "Your address is not confirmed yet: begin again.", status=403)
@@ -158,6 +159,12 @@ class Joining:
                 "sign_up_closed", "New accounts are not made here: ask who runs this site.", status=403
             )
         return await open_account(self._parts, tx, claim.address, claim.username), True
+
+    async def _check_session(self, tx: Transaction, claim: Claim) -> None:
+        """The provider takes its time: whoever was signed out meanwhile links nothing any more."""
+        session = claim.asker.session
+        if session is None or not await self._parts.sessions.lives(session.id, claim.link_to, tx):
+            raise AccountRefused("not_signed_in", "Sign in first, then link.", status=401)
 
     async def _account_of(self, tx: Transaction, id: str) -> Account:
         account = await users.find(tx, id)

@@ -28,6 +28,7 @@ from rtserver.core.accounts import (
     BadUsername,
     check_username,
     fits,
+    network,
     normalised,
     parse_address,
     password_refusal,
@@ -180,8 +181,8 @@ class Passwords:
 
     async def _count_sign_in(self, norm: str, remote: str) -> None:
         if remote:
-            await self._parts.rates.spend(SIGN_IN_REMOTE, remote)
-        await self._parts.rates.spend(SIGN_IN, norm, remote)
+            await self._parts.rates.spend(SIGN_IN_REMOTE, network(remote))
+        await self._parts.rates.spend(SIGN_IN, norm, network(remote))
         await self._parts.rates.spend(SIGN_IN_NAME, norm)
 
     async def _check_current(self, account: Account, password: str, field: str) -> None:

@@ -13,7 +13,7 @@ from rtserver.accounts.proving import address_of
 from rtserver.accounts.records import Account, Identity, Proof
 from rtserver.accounts.rows import hashed
 from rtserver.accounts.social import Offer, Outcome, SignedIn, Social, Visit
-from rtserver.core.accounts import USUAL_TARGET, Rate
+from rtserver.core.accounts import USUAL_TARGET, Rate, network
 from rtserver.core.ports import Transaction
 
 BEGIN_REMOTE = Rate("provider_remote", 60, 600)
@@ -48,7 +48,7 @@ class Providers:
         if bool(asker.user_id) is not link:
             raise _wrong_way(link)
         if asker.remote:
-            await self._parts.rates.spend(BEGIN_REMOTE, asker.remote)
+            await self._parts.rates.spend(BEGIN_REMOTE, network(asker.remote))
         url = await self._social.begin(name, Visit(asker, await self._account(asker)))
         await self._parts.sessions.set_item(asker.session.sid_hash, _target_item(_query(url)), json.dumps(target))
         return url

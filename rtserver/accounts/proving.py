@@ -14,7 +14,7 @@ from rtserver.accounts.parts import Asker, Parts
 from rtserver.accounts.proofs import NewProof
 from rtserver.accounts.records import Account, Proof, ProofState, Purpose
 from rtserver.accounts.rows import Runs, hashed, ms
-from rtserver.core.accounts import LETTER, LETTER_DAY, LETTER_REMOTE, Address, BadAddress, parse_address
+from rtserver.core.accounts import LETTER, LETTER_DAY, LETTER_REMOTE, Address, BadAddress, network, parse_address
 
 SIGN_IN_PATH = "/auth/sign-in"
 LINK_PATH = "/auth/c/"
@@ -53,7 +53,7 @@ def address_of(text: str, field: str = "email") -> Address:
 async def count_letter(parts: Parts, address: Address, remote: str) -> None:
     """To be called before every letter that somebody unknown asks for, outside of transactions. Raises ``RateLimited``."""
     if remote:
-        await parts.rates.spend(LETTER_REMOTE, remote)
+        await parts.rates.spend(LETTER_REMOTE, network(remote))
     await parts.rates.spend(LETTER, address.norm)
     await parts.rates.spend(LETTER_DAY, address.norm)
 

@@ -80,9 +80,9 @@ class Sessions:
         session = Session(*rows[0])
         return session if now - session.seen_at < TOUCH_INTERVAL else await self._touched(session, now)
 
-    async def lives(self, id: str, user_id: str) -> bool:
+    async def lives(self, id: str, user_id: str, runs: Runs | None = None) -> bool:
         """Whether this person has such a session still. It lives on no longer by this."""
-        return bool(await self._database.run(_LIVES, (id, user_id, ms(self._unix()))))
+        return bool(await (runs or self._database).run(_LIVES, (id, user_id, ms(self._unix()))))
 
     async def begin(self, agent: str, remote: str) -> tuple[Session, str]:
         """A session of nobody yet, and its cookie."""

@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
 from rtserver.core.errors import RtError
@@ -201,6 +202,18 @@ def _origin(text: str) -> str:
 
 
 # How often
+
+
+def network(remote: str) -> str:
+    """What is counted of a client's address: an IPv6 network of 64 bits is one customer, who has all of its addresses (RFC
+    6177), an IPv4 address is counted as it is."""
+    try:
+        address = ip_address(remote.partition("%")[0])
+    except ValueError:
+        return remote
+    if isinstance(address, IPv4Address):
+        return str(address)
+    return str(address.ipv4_mapped or IPv6Network((address, 64), strict=False))
 
 
 @dataclass(frozen=True, slots=True)

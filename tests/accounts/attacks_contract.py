@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rtserver.accounts.ending import end_one, end_session, end_sessions
-from rtserver.accounts.errors import NeedsSignIn
+from rtserver.accounts.errors import NeedsSignIn, RateLimited
+from rtserver.accounts.joining import Claim, Joining
 from rtserver.accounts.lasting import to_its_end
+from rtserver.accounts.parts import Asker
 from rtserver.accounts.records import Account
 from rtserver.accounts.rows import hashed
+from rtserver.core.accounts import SIGN_IN
 from tests.accounts.house import (
     ELSEWHERE,
     HERE,
@@ -130,6 +135,27 @@ async def check_a_password_that_was_right_a_moment_ago_opens_no_session_after_it
     right = await house.passwords.sign_in("ada", NEW_PASSWORD)
     session, cookie = await house.parts.sessions.sign_in(old, right.account.id, "agent", "", right.hash)
     assert await house.parts.sessions.find(cookie) == session and session.sid_hash == hashed(cookie)
+
+
+async def check_who_was_signed_out_while_the_provider_took_its_time_links_nothing(house: House) -> None:
+    ada = await house.person()
+    session = await house.session(ada)
+    asker_then = Asker(session, ada.id, HERE)
+    claim = Claim("example", "", "uid-1", "mallory", "mallory", asker_then, link_to=ada.id)
+    await end_sessions(house.parts, ada.id, everywhere=True)
+    assert (await refusal_of(Joining(house.parts).open(claim))).code == "not_signed_in"
+    assert await house.rows("rt_identities") == []
+    now = replace(claim, asker=Asker(await house.session(ada), ada.id, HERE))
+    assert (await Joining(house.parts).open(now)).account == ada
+
+
+async def check_one_customers_ipv6_addresses_are_counted_together(house: House) -> None:
+    for number in range(SIGN_IN.n):
+        await refusal_of(house.passwords.sign_in("ada", "wrong word", f"2001:db8:1:2:{number:x}::1"))
+    error = await refusal_of(house.passwords.sign_in("ada", "wrong word", "2001:db8:1:2:ffff::1"))
+    assert isinstance(error, RateLimited)
+    error = await refusal_of(house.passwords.sign_in("ada", "wrong word", "2001:db8:1:3::1"))
+    assert error.code == "wrong_password"
 
 
 async def check_a_session_begins_by_a_hash_that_was_made_anew(house: House) -> None:

@@ -16,6 +16,7 @@ from rtserver.core.accounts import (
     BadAddress,
     BadUsername,
     check_username,
+    network,
     normalised,
     parse_address,
     password_refusal,
@@ -195,3 +196,19 @@ def test_without_an_origin_only_paths_are_ours() -> None:
 
 def test_every_rate_is_known_by_its_name_and_has_a_bound() -> None:
     assert all(rate.name == name and rate.n > 0 and 0 < rate.seconds <= 86_400 for name, rate in RATES.items())
+
+
+@pytest.mark.parametrize(
+    ("remote", "counted"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:DB8:1:2::", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("unix", "unix"),
+        ("", ""),
+    ],
+)
+def test_an_ipv6_customer_counts_as_one(remote, counted):
+    assert network(remote) == counted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any, Protocol
@@ -12,6 +13,12 @@ from rtserver.web.accounts.answers import HTML
 from rtserver.web.accounts.desk import Desk
 from rtserver.web.accounts.endpoint import AccountEndpoint, Door
 from rtserver.web.accounts.visit import Manners, Visit
+
+
+FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
+"""What proxies say of themselves."""
+
+_PORT = re.compile(r":\d+\Z")
 
 
 class Shelf(Protocol):
@@ -25,7 +32,8 @@ class Shelf(Protocol):
 
 
 class Letters:
-    """Letters hold links that sign people in, so only browsers on this machine get to see them."""
+    """Letters hold links that sign people in, so only browsers on this machine get to see them, and only those that ask
+    without a proxy."""
 
     def __init__(self, desk: Desk, shelf: Shelf) -> None:
         self._desk = desk
@@ -56,12 +64,24 @@ class Letters:
 
 
 def _check_near(visit: Visit) -> None:
-    try:
-        is_near = ip_address(visit.remote).is_loopback
-    except ValueError:
-        is_near = False
-    if not is_near:
+    """A proxy is near whoever stands behind it, and a page elsewhere can give its own name this machine's address (DNS
+    rebinding): so the browser must have asked here, by a name of this machine."""
+    is_direct = not any(visit.header(name) for name in FORWARDED)
+    if not (is_direct and _is_near(visit.remote) and all(map(_names_this_machine, visit.header("host")))):
         raise _nothing()
+
+
+def _names_this_machine(host: str) -> bool:
+    name = host.rpartition(":")[0] if _PORT.search(host) else host
+    name = name.strip("[]").lower()
+    return name == "localhost" or name.endswith(".localhost") or _is_near(name)
+
+
+def _is_near(address: str) -> bool:
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def _nothing() -> AccountRefused:

@@ -81,7 +81,9 @@ class SignInsElsewhere:
     async def _complete(self, visit: Visit, provider: str) -> Response:
         if visit.method == "HEAD":
             return Response(status=405, headers={"allow": "GET, POST"})
-        visit.know()
+        # Forms of other sites come without our cookies: by an answer to one the browser would lose the key that it has.
+        if visit.session is not None:
+            visit.know()
         outcome = await self._providers.complete(provider, visit.all_values, visit.asker)
         return await self._led_on(visit, outcome)
 

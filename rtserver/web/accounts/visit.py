@@ -13,7 +13,7 @@ from rtserver.accounts.parts import Asker
 from rtserver.accounts.records import Account, Session
 from rtserver.app.endpoint import HTTPError
 from rtserver.app.parameters import Given
-from rtserver.core.accounts import SESSION_REMOTE
+from rtserver.core.accounts import SESSION_REMOTE, network
 from rtserver.web.accounts.cookies import SESSION
 from rtserver.web.accounts.desk import Desk
 from rtserver.web.endpoints import TwistedIncoming
@@ -144,7 +144,10 @@ class Visit(Given):
 
     @property
     def agent(self) -> str:
-        return (self._incoming.header("user-agent") or [""])[0]
+        return (self.header("user-agent") or [""])[0]
+
+    def header(self, name: str) -> list[str]:
+        return self._incoming.header(name)
 
     @property
     def remote(self) -> str:
@@ -166,7 +169,7 @@ class Visit(Given):
         ``RateLimited``."""
         if self.session is None and self.method != "HEAD":
             if self.remote:
-                await self._desk.parts.rates.spend(SESSION_REMOTE, self.remote)
+                await self._desk.parts.rates.spend(SESSION_REMOTE, network(self.remote))
             self.session, cookie = await self._desk.parts.sessions.begin(self.agent, self.remote)
             self._set(self._desk.cookies.session, cookie)
         return self.session

@@ -138,6 +138,32 @@ async def test_letters_are_for_browsers_on_the_same_machine(tmp_path: Path) -> N
             assert (await web.browser().get("/auth/letters/a1")).status == 404
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "localhost:8000"}, 200),
+        ({"Host": "rt.localhost"}, 200),
+        ({"Host": "[::1]:8000"}, 200),
+        ({"Host": "127.0.0.1"}, 200),
+        ({"Host": "evil.example:8000"}, 404),
+        ({"Host": "127.0.0.1.evil.example"}, 404),
+        ({"Host": ""}, 404),
+        ({"Host": "192.0.2.1:8000"}, 404),
+        ({"X-Forwarded-For": "192.0.2.1"}, 404),
+        ({"X-Real-IP": "192.0.2.1"}, 404),
+        ({"Forwarded": "for=192.0.2.1"}, 404),
+    ],
+)
+@deadline(10)
+async def test_letters_are_not_for_those_behind_a_proxy_nor_for_pages_that_took_our_address_for_their_name(
+    tmp_path: Path, headers: dict[str, str], status: int
+) -> None:
+    async with web_house(tmp_path, PAGES) as web:
+        serve_letters(web, "127.0.0.1")
+        for path in ("/auth/letters", "/auth/letters/a1"):
+            assert (await web.browser(**headers).get(path)).status == status
+
+
 def serve_letters(web: WebHouse, remote: str) -> None:
     desk = replace(web.desk, remote=lambda incoming: remote)
     around = Surroundings(web.clock, web.log, no_threads, lambda origin: False, web.givers)

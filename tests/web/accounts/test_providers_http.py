@@ -38,6 +38,15 @@ async def test_a_sign_in_goes_to_the_provider_and_comes_back_signed_in(tmp_path:
 
 
 @deadline(10)
+async def test_a_form_of_another_site_takes_no_browser_the_key_by_which_its_windows_wait(tmp_path: Path) -> None:
+    async with web_house(tmp_path) as web:
+        # A cross-site form brings no Lax cookie, but its answer may set one.
+        answer = await web.browser().form("/auth/complete/example", Origin="https://evil.example")
+        assert answer.header("location") == "/auth/error?code=session_context_missing"
+        assert answer.header("set-cookie") is None
+
+
+@deadline(10)
 async def test_a_program_is_told_the_place_and_begins_without_a_session(tmp_path: Path) -> None:
     async with web_house(tmp_path) as web:
         web.social.answers["c1"] = SignedIn(await web.person(), "")
