@@ -14,7 +14,6 @@ from rtserver.web.accounts.desk import Desk
 from rtserver.web.accounts.endpoint import AccountEndpoint, Door
 from rtserver.web.accounts.visit import Manners, Visit
 
-
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
 """What proxies say of themselves."""
 
