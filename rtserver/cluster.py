@@ -192,17 +192,15 @@ class Cluster:
         self._reactions[type(message)](message)
 
     def _sessions(self, target: Target) -> list[Session]:
-        return [
-            session
-            for session in self._node.sessions_of(target.user)
-            if (not target.client or session.id == target.client)
-            and (not target.session or session.secret == target.session)
-            and session.id not in target.whitelist
-        ]
+        return [session for session in self._node.sessions_of(target.user) if _is_meant(session, target)]
 
     def _disconnect(self, message: DisconnectUser) -> None:
-        for session in self._sessions(message.target):
-            session.close(DisconnectReason(message.code, message.reason))
+        """Whoever is thrown out does not get in a moment later, being about to connect. Not where some may stay: of two who
+        connect at once to be alone (``Node.replace_others``) each would end the other."""
+        target, reason = message.target, DisconnectReason(message.code, message.reason)
+        connecting = [] if target.whitelist else self._node.connecting_of(target.user)
+        for session in [*self._sessions(target), *(each for each in connecting if _is_meant(each, target))]:
+            session.close(reason)
 
     def _unsubscribe(self, message: UnsubscribeUser) -> None:
         why = errors.SERVER_UNSUBSCRIBE
@@ -289,4 +287,12 @@ def _told(sub: Subscription, epoch: str, offset: int, data: Raw) -> Push:
     return Push(
         channel=sub.channel,
         subscribe=Subscribe(sub.recoverable, epoch, offset if positioned else 0, positioned, data),
+    )
+
+
+def _is_meant(session: Session, target: Target) -> bool:
+    return (
+        (not target.client or session.id == target.client)
+        and (not target.session or session.secret == target.session)
+        and session.id not in target.whitelist
     )

@@ -210,6 +210,10 @@ class Node:
     def sessions_of(self, user: str) -> list[Session]:
         return [session for session in self.users.get(user, ()) if session.state is State.CONNECTED]
 
+    def connecting_of(self, user: str) -> list[Session]:
+        """Those who were let in and wait for their channels still."""
+        return [session for session in self.users.get(user, ()) if session.state is State.CONNECTING]
+
     async def replace_others(self, session: Session, channel: str) -> None:
         target = Target(session.user, whitelist=[session.id])
         reason = errors.CONNECTION_LIMIT

@@ -13,7 +13,7 @@ from rtserver.core import control, errors
 from rtserver.core.control import Farewell, NodeInfo, RefreshUser, SubscribeUser, Survey, Target
 from rtserver.core.errors import BrokerUnavailable
 from rtserver.core.messages import ConnectRequest
-from rtserver.core.ports import ConnectionClaims
+from rtserver.core.ports import ConnectionClaims, ServerSubscription
 from tests.fakes import EVERYTHING, UNIX, World
 
 
@@ -79,6 +79,41 @@ def test_a_disconnect_reaches_every_node_but_not_the_whitelist(places):
     places[0].run(places[0].cluster.disconnect(target, errors.FORCE_DISCONNECT))
     assert here.closed == there.closed == errors.FORCE_DISCONNECT
     assert kept.closed is None and other.closed is None
+
+
+def slow_subscribe(place):
+    """Who connects with the token "slow" waits for its channel until the test says so."""
+    place.tokens.connections["slow"] = ConnectionClaims("42", subs={"a": ServerSubscription()})
+    gate, subscribe = Deferred(), place.broker.subscribe
+
+    async def slow(channel):
+        await gate
+        await subscribe(channel)
+
+    place.broker.subscribe = slow
+    return gate
+
+
+def test_who_is_thrown_out_while_connecting_does_not_get_in(places):
+    here, there = places
+    gate, late = slow_subscribe(there), there.client()
+    late.send(id=1, connect={"token": "slow"})
+    here.run(here.cluster.disconnect(Target("42"), errors.FORCE_DISCONNECT))
+    gate.callback(None)
+    there.turn()
+    assert late.closed == errors.FORCE_DISCONNECT and late.replies == []
+    assert there.node.users == {} and "a" not in there.node.hub.channels
+
+
+def test_of_two_who_connect_at_once_to_be_alone_none_ends_the_other(places):
+    gates, clients = [slow_subscribe(place) for place in places], [place.client() for place in places]
+    for client in clients:
+        client.send(id=1, connect={"token": "slow"})
+    for place, client in zip(places, clients, strict=True):
+        place.run(place.node.replace_others(client.session, "#42"))
+    for gate in gates:
+        gate.callback(None)
+    assert [client.closed for client in clients] == [None, None]
 
 
 def test_a_session_secret_narrows_the_target(places):
