@@ -10,7 +10,7 @@ def pytest_configure(config):
     config.stash[NOT_RUN] = []
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def not_run(request):
     """Say that something was not run and why; the summary of the run repeats it."""
     return request.config.stash[NOT_RUN].append

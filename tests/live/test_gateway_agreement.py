@@ -1,10 +1,8 @@
 """What the simulator and Braintree's own sandbox must both do: the same tests, asked through the SDK alone.
 
-The sandbox is asked when its keys are in the environment: ``BRAINTREE_SANDBOX_MERCHANT_ID``, ``..._PUBLIC_KEY`` and
-``..._PRIVATE_KEY``. Without them the summary of the run says so.
+Without keys of the sandbox the summary of the run says so.
 """
 
-import os
 import time
 from decimal import Decimal
 from uuid import uuid4
@@ -13,30 +11,24 @@ import braintree
 import pytest
 from braintree.exceptions.not_found_error import NotFoundError
 
+from tests.live import sandbox
 from tests.live.simulator_process import running
 
-KEYS = [os.environ.get(f"BRAINTREE_SANDBOX_{name}", "") for name in ("MERCHANT_ID", "PUBLIC_KEY", "PRIVATE_KEY")]
 SEARCH_TIME = 60.0
 """Seconds after which a search must find a transaction."""
 
 Status = braintree.Transaction.Status
 
 
-@pytest.fixture(scope="module", params=["simulator", "sandbox"] if all(KEYS) else ["simulator"])
-def gateway(request, tmp_path_factory):
+@pytest.fixture(scope="module", params=sandbox.TARGETS)
+def gateway(request, tmp_path_factory, not_run):
     if request.param == "sandbox":
-        config = braintree.Configuration(
-            braintree.Environment.Sandbox, *KEYS, timeout=(5, 60), wrap_http_exceptions=True
-        )
-        yield braintree.BraintreeGateway(config)
+        yield sandbox.sdk()
         return
+    if not sandbox.IS_THERE:
+        not_run(f"Braintree's sandbox: set {', '.join(sandbox.NAMES)}")
     with running(tmp_path_factory.mktemp("simulator")) as simulator:
         yield simulator.gateway()
-
-
-def test_the_sandbox_is_asked_when_there_are_keys(not_run):
-    if not all(KEYS):
-        not_run("Braintree's sandbox: set BRAINTREE_SANDBOX_MERCHANT_ID, _PUBLIC_KEY and _PRIVATE_KEY")
 
 
 def own():

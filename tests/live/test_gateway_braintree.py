@@ -1,7 +1,6 @@
-"""The gateway of the server, by the real SDK over HTTP: against the simulator, and against Braintree's own sandbox when
-BRAINTREE_MERCHANT_ID, _PUBLIC_KEY and _PRIVATE_KEY (or BRAINTREE_SANDBOX_...) are in the environment."""
+"""The gateway of the server, by the real SDK over HTTP: against the simulator, and against Braintree's own sandbox where
+there are keys of it."""
 
-import os
 from dataclasses import replace
 from uuid import uuid4
 
@@ -19,15 +18,11 @@ from rtserver.payments.records import AttemptState, Op, Sale
 from rtserver.services.gateway_braintree import BraintreeGateway
 from rtserver.services.gateway_braintree_config import link_of
 from tests.deadline import deadline
+from tests.live import sandbox
 from tests.live.gateway_calls import attempt
 from tests.live.simulator_process import MERCHANT, PRIVATE_KEY, PUBLIC_KEY, running
 
 APPROVED, DECLINED, UNKNOWN = AttemptState.APPROVED, AttemptState.DECLINED, AttemptState.UNKNOWN
-
-NAMES = ("MERCHANT_ID", "PUBLIC_KEY", "PRIVATE_KEY")
-SANDBOX = [os.environ.get(f"BRAINTREE_SANDBOX_{name}") or os.environ.get(f"BRAINTREE_{name}") for name in NAMES]
-TARGETS = ["simulator", "sandbox"] if all(SANDBOX) else ["simulator"]
-"""Without keys there is no sandbox to test against."""
 
 SEARCH_LAG = 90.0
 """Seconds that a search may be behind."""
@@ -39,10 +34,7 @@ def process(tmp_path_factory):
         yield simulator
 
 
-def options(name, simulator):
-    if name == "sandbox":
-        merchant, public, private = SANDBOX
-        return PaymentsOptions(mode="sandbox", merchant_id=merchant, public_key=public, private_key=private, timeout=30)
+def options(simulator):
     return PaymentsOptions(
         simulator_url=simulator.url(), merchant_id=MERCHANT, public_key=PUBLIC_KEY, private_key=PRIVATE_KEY
     )
@@ -68,11 +60,14 @@ class Target:
         assert self.link.sdk.testing.settle_transaction(id).is_success
 
 
-@pytest_twisted.async_yield_fixture(params=TARGETS)
-async def target(request, process):
+@pytest_twisted.async_yield_fixture(params=sandbox.TARGETS)
+async def target(request):
     if request.param == "simulator":
+        process = request.getfixturevalue("process")
         process.reset()
-    made = Target(options(request.param, process))
+        made = Target(options(process))
+    else:
+        made = Target(sandbox.options())
     await made.gateway.start()
     yield made
     await made.gateway.stop()

@@ -1,4 +1,5 @@
-"""Orders, attempts and changes by the real SDK, against the simulator, with a server that forgets everything in between."""
+"""Orders, attempts and changes by the real SDK, with a server that forgets everything in between: against the simulator, and
+what needs no faults of it against Braintree's own sandbox where there are keys of it."""
 
 from __future__ import annotations
 
@@ -7,17 +8,22 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import braintree
 import pytest
+import pytest_twisted
 from twisted.internet import reactor
 
 from rtserver.core.options import Seconds
 from rtserver.payments.options import PaymentsOptions
-from rtserver.payments.records import OrderState
+from rtserver.payments.records import Order, OrderState
 from rtserver.services.gateway_braintree import BraintreeGateway
+from rtserver.services.gateway_braintree_config import link_of
 from rtserver.services.store_options import DatabaseOptions
 from rtserver.services.store_sqlite import SqliteStore
 from tests.deadline import deadline
+from tests.live import sandbox
 from tests.live.simulator_process import MERCHANT, PRIVATE_KEY, PUBLIC_KEY, Simulator, running
 from tests.payments.shop import KEEPER, Shop
 
@@ -40,7 +46,12 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
 @asynccontextmanager
 async def shop_of(simulator: Simulator, place: Path) -> AsyncIterator[Shop]:
     simulator.reset()
-    options = PaymentsOptions(
+    async with shop_with(options_of(simulator), place) as shop:
+        yield shop
+
+
+def options_of(simulator: Simulator) -> PaymentsOptions:
+    return PaymentsOptions(
         enabled=True,
         simulator_url=simulator.url(),
         merchant_id=MERCHANT,
@@ -48,6 +59,10 @@ async def shop_of(simulator: Simulator, place: Path) -> AsyncIterator[Shop]:
         private_key=PRIVATE_KEY,
         timeout=Seconds(1),
     )
+
+
+@asynccontextmanager
+async def shop_with(options: PaymentsOptions, place: Path) -> AsyncIterator[Shop]:
     store = SqliteStore(DatabaseOptions(url=f"sqlite:{place}/shop.db"), reactor)
     gateway = BraintreeGateway(options, reactor)
     await store.start()
@@ -64,25 +79,80 @@ async def shop_of(simulator: Simulator, place: Path) -> AsyncIterator[Shop]:
         await store.stop()
 
 
+@pytest_twisted.async_yield_fixture(params=sandbox.TARGETS)
+async def shop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Shop]:
+    """Of both. Its names are new in every run: the sandbox remembers those of the last one."""
+    if request.param == "simulator":
+        simulator = request.getfixturevalue("simulator")
+        simulator.reset()
+        options = options_of(simulator)
+    else:
+        options = sandbox.options()
+    async with shop_with(options, tmp_path) as opened:
+        opened.parts = replace(
+            opened.parts, new_id=lambda: uuid4().hex, token=lambda size: uuid4().hex.ljust(size, "0")
+        )
+        opened.restart()
+        yield opened
+
+
+async def bank_settles(shop: Shop, order: Order) -> None:
+    """By what the SDK offers for tests."""
+    link = link_of(shop.parts.options)
+    for id in {each.gateway_id for each in await shop.attempts(order)} - {""}:
+        link.door.begin(2)
+        if link.sdk.transaction.find(id).status == braintree.Transaction.Status.SubmittedForSettlement:
+            assert link.sdk.testing.settle_transaction(id).is_success
+
+
 def made(simulator: Simulator, kind: str = "sale") -> list[dict[str, Any]]:
     return [each for each in simulator.objects("transactions") if each["type"] == kind]
 
 
-@deadline(60)
-async def test_each_nonce_gets_its_own_answer(simulator: Simulator, tmp_path: Path) -> None:
-    async with shop_of(simulator, tmp_path) as shop:
-        for nonce, status, result, code in (
-            ("fake-valid-nonce", 200, "done", "approved"),
-            ("fake-processor-declined-visa-nonce", 402, "declined", "2000"),
-            ("fake-gateway-rejected-fraud-nonce", 402, "rejected", "fraud"),
-            ("fake-processor-failure-jcb-nonce", 402, "failed", "3000"),
-            ("fake-luhn-invalid-nonce", 422, "invalid", "81715"),
-            ("fake-consumed-nonce", 422, "invalid", "91564"),
-            ("no-such-nonce", 422, "invalid", "91565"),
-        ):
-            answer = await shop.pay(nonce=nonce)
-            assert (answer.status, answer.result, answer.code) == (status, result, code), answer
-            assert answer.message and nonce not in await shop.everything()
+# Both
+
+
+@deadline(120)
+async def test_each_nonce_gets_its_own_answer(shop: Shop) -> None:
+    for nonce, status, result, code in (
+        ("fake-valid-nonce", 200, "done", "approved"),
+        ("fake-processor-declined-visa-nonce", 402, "declined", "2000"),
+        ("fake-gateway-rejected-fraud-nonce", 402, "rejected", "fraud"),
+        ("fake-processor-failure-jcb-nonce", 402, "failed", "3000"),
+        ("fake-luhn-invalid-nonce", 422, "invalid", "81715"),
+        ("fake-consumed-nonce", 422, "invalid", "91564"),
+        ("no-such-nonce", 422, "invalid", "91565"),
+    ):
+        answer = await shop.pay(nonce=nonce)
+        assert (answer.status, answer.result, answer.code) == (status, result, code), answer
+        assert answer.message and nonce not in await shop.everything()
+
+
+@deadline(120)
+async def test_what_is_held_is_settled_in_parts_and_given_back(shop: Shop) -> None:
+    await shop.database.run("update rt_sale_items set merchant_account = '', currency = 'USD' where id = 'room'")
+    order = await shop.paid(item="room", nonce="fake-valid-nonce")
+    first = await shop.changes.settle(KEEPER, order.id, "60.00", more=True)
+    assert first.result == "done" and first.order["captured"] == "60.00", first
+    second = await shop.changes.settle(KEEPER, order.id)
+    assert second.result == "done" and second.order["captured"] == "90.00", second
+    await bank_settles(shop, order)
+    answer = await shop.changes.refund(KEEPER, order.id, "70.00")
+    assert answer.result == "done" and answer.order["refunded"] == "70.00", answer
+    assert (await shop.changes.refund(KEEPER, order.id)).order["state"] == "refunded"
+
+
+@deadline(120)
+async def test_what_is_not_settled_yet_is_released_and_what_is_settled_is_given_back(shop: Shop) -> None:
+    released, paid = await shop.paid(nonce="fake-valid-nonce"), await shop.paid(nonce="fake-valid-visa-nonce")
+    answer = await shop.changes.void(KEEPER, released.id)
+    assert (answer.result, answer.order["state"]) == ("done", "voided"), answer
+    await bank_settles(shop, paid)
+    answer = await shop.changes.refund(KEEPER, paid.id, "4.00")
+    assert (answer.result, answer.order["state"]) == ("done", "partly_refunded"), answer
+
+
+# What needs faults
 
 
 @pytest.mark.parametrize("keeps_nonce", [True, False], ids=["same server", "after a restart"])
@@ -106,22 +176,6 @@ async def test_a_payment_whose_answer_is_lost_is_charged_once_at_most(
             assert (await shop.order(answer)).state is OrderState.OPEN and made(simulator) == []
             assert (await shop.pay(order=answer.order["order"], nonce="fake-valid-nonce")).result == "done"
         assert len(made(simulator)) == 1
-
-
-@deadline(60)
-async def test_what_is_held_is_settled_in_parts_and_given_back(simulator: Simulator, tmp_path: Path) -> None:
-    async with shop_of(simulator, tmp_path) as shop:
-        shop.parts = replace(shop.parts, options=replace(shop.parts.options, merchant_account=""))
-        await shop.database.run("update rt_sale_items set merchant_account = '', currency = 'USD' where id = 'room'")
-        order = await shop.paid(item="room", nonce="fake-valid-nonce")
-        first = await shop.changes.settle(KEEPER, order.id, "60.00", more=True)
-        assert first.result == "done" and first.order["captured"] == "60.00", first
-        second = await shop.changes.settle(KEEPER, order.id)
-        assert second.result == "done" and second.order["captured"] == "90.00", second
-        simulator.settle()
-        answer = await shop.changes.refund(KEEPER, order.id, "70.00")
-        assert answer.result == "done" and answer.order["refunded"] == "70.00", answer
-        assert (await shop.changes.refund(KEEPER, order.id)).order["state"] == "refunded"
 
 
 @pytest.mark.parametrize("fault", ["work_then_silence", "drop_before_work"])
