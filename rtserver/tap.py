@@ -123,7 +123,7 @@ def build(
     for_backends, around = server_endpoints(
         reactor, config, (node, cluster), entrance, applications, (accounts, payments)
     )
-    pages = partial(documentation, config, apps, accounts)
+    pages = partial(documentation, config, apps, (accounts, payments))
     for_backends += payments.backend_endpoints() if payments is not None else []
     for_backends += operator_endpoints(config, Operations(node, store, measured))
     endpoints = Endpoints(for_people, for_backends, partial(applications.endpoints, around=around))
@@ -327,15 +327,18 @@ def ports(
 
 
 def documentation(
-    config: Config, apps: Sequence[App], accounts: Accounts | None, own: Sequence[Endpoint]
+    config: Config, apps: Sequence[App], people: tuple[Accounts | None, Payments | None], own: Sequence[Endpoint]
 ) -> dict[str, IResource]:
     """The documents of the applications and of the server's ``own`` endpoints, and the pages that show them."""
     if not config.docs.enabled or not (apps or own):
         return {}
     title, version = (apps[0].title, apps[0].version) if len(apps) == 1 and apps[0].title else ("rtserver", __version__)
     url = config.websocket.handler_prefix
-    proofs = accounts.proofs if accounts is not None else {}
-    return docs_paths(documents(apps, title=title, version=version, url=url, endpoints=own, proofs=proofs))
+    proofs = people[0].proofs if people[0] is not None else {}
+    channels = [channel for part in people if part is not None for channel in part.channels]
+    return docs_paths(
+        documents(apps, title=title, version=version, url=url, endpoints=own, proofs=proofs, channels=channels)
+    )
 
 
 def operator_endpoints(config: Config, operations: Operations) -> list[Endpoint]:

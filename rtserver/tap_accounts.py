@@ -53,7 +53,7 @@ from rtserver.services.mail_file import read, recent
 from rtserver.services.mail_message import Composer
 from rtserver.services.passwords_argon2 import AT_A_TIME, WAITING, Argon2Hasher
 from rtserver.threads import Threads
-from rtserver.web.accounts import Desk, Flows, Member, Visit, account_endpoints, account_givers
+from rtserver.web.accounts import Desk, Flows, Member, Visit, account_channels, account_endpoints, account_givers
 from rtserver.web.accounts.cookies import Cookies
 from rtserver.web.accounts.letters import Letters
 from rtserver.web.accounts.templates import AccountPages
@@ -90,6 +90,7 @@ class Accounts:
         self._sign = partial(jwt.encode, key=signing_key(self._options.secret_key), headers={"kid": KEY_ID})
         boundary = config.channel.namespace_boundary
         self._tokens = ConnectionTokens(self._options, self._sign, time.time, boundary)
+        self.channels = account_channels(boundary)
         self._hashing = Threads(reactor, "passwords", AT_A_TIME, WAITING)
         self._has_staff = False
         self._signing_in = Threads(reactor, "accounts", THREADS, THREADS_WAITING)

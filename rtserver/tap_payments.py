@@ -41,6 +41,7 @@ from rtserver.web.payments import (
     Flows,
     PaymentPages,
     payment_backend_endpoints,
+    payment_channels,
     payment_endpoints,
     payment_givers,
 )
@@ -105,6 +106,7 @@ class Payments:
             reports=self._reports,
         )
         self.desk = Desk(accounts, parts, flows, pages)
+        self.channels = payment_channels(options)
         self._simulator = SimulatorProcess(options.simulator_url, reactor) if runs_simulator else None
 
     def endpoints(self) -> list[Endpoint]:

@@ -16,9 +16,8 @@ from urllib.parse import urlsplit
 from rtserver.app.application import App
 from rtserver.app.endpoint import JSON, Description
 from rtserver.app.events import ANSWERS, Event, EventFunction
-from rtserver.app.patterns import Pattern
 from rtserver.app.schemas import IN, OUT, Mode, Schema, Schemas, plain, sent
-from rtserver.app.shapes import Shape
+from rtserver.app.shapes import Shape, shape
 
 ASYNCAPI = "3.1.0"
 HERE = "127.0.0.1:8000"
@@ -37,11 +36,21 @@ TOKEN = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class OwnChannel:
+    """A channel on which the server itself publishes, as a pattern. ``data``: the type of what it publishes, None for
+    anything."""
+
+    pattern: str
+    said: Description
+    data: Any = None
+
+
 def asyncapi(
-    apps: Sequence[App], *, title: str, version: str, url: str, channels: Mapping[str, str] | None = None
+    apps: Sequence[App], *, title: str, version: str, url: str, channels: Sequence[OwnChannel] = ()
 ) -> dict[str, Any]:
-    """``url`` is that of the WebSocket, or its path alone. ``channels`` maps further patterns to what they are for."""
-    schemas = Schemas(_wanted(apps))
+    """``url`` is that of the WebSocket, or its path alone. ``channels`` are further ones, which belong to no application."""
+    schemas = Schemas(_wanted(apps, channels))
     book = _Book(schemas)
     for app in apps:
         tags = (app.title,) if app.title and len(apps) > 1 else ()
@@ -50,8 +59,10 @@ def asyncapi(
         for stream in app.streams:
             book.channel(stream.channel, stream.description)
             book.push(stream.channel, stream.description, [schemas.of(stream.result, OUT)], tags)
-    for pattern, text in (channels or {}).items():
-        book.channel(pattern, Description(text))
+    for own in channels:
+        book.channel(own.pattern, own.said)
+        if own.data is not None:
+            book.push(own.pattern, own.said, [schemas.of(shape(own.data), OUT)], own.said.tags)
     book.complete()
     text = apps[0].description if len(apps) == 1 else ""
     return {
@@ -68,7 +79,7 @@ def asyncapi(
     }
 
 
-def _wanted(apps: Sequence[App]) -> Iterator[tuple[Shape, Mode]]:
+def _wanted(apps: Sequence[App], channels: Sequence[OwnChannel]) -> Iterator[tuple[Shape, Mode]]:
     for app in apps:
         for function in app.events:
             yield from ((each.shape, IN) for each in (*function.payload, *function.named))
@@ -76,6 +87,7 @@ def _wanted(apps: Sequence[App]) -> Iterator[tuple[Shape, Mode]]:
             if result is not None:
                 yield result, OUT
         yield from ((stream.result, OUT) for stream in app.streams)
+    yield from ((shape(own.data), OUT) for own in channels if own.data is not None)
 
 
 def _result(function: EventFunction) -> Shape | None:
@@ -278,13 +290,15 @@ _EVENTS = {
 
 # Names
 
+NAME = re.compile(r"\{(\w+)\}")
+
 
 def address(pattern: str) -> tuple[str, dict[str, dict[str, Any]]]:
     """A pattern as the format writes it, every part of it with a name, and what is known of the parts."""
     names = iter(("any", *(f"any{number}" for number in range(2, 1 + pattern.count("*")))))
     text = re.sub(r"\*", lambda found: f"{{{next(names)}}}", pattern)
-    parameters = {name: {"description": "Anything."} for name in re.findall(r"\{(\w+)\}", text)}
-    parameters |= {name: {"description": "Anything without a colon."} for name in Pattern(pattern).names}
+    parameters = {name: {"description": "Anything."} for name in NAME.findall(text)}
+    parameters |= {name: {"description": "Anything without a colon."} for name in NAME.findall(pattern)}
     return text, parameters
 
 

@@ -19,7 +19,7 @@ from twisted.web.resource import IResource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from rtserver.app.application import App
-from rtserver.app.asyncapi import asyncapi
+from rtserver.app.asyncapi import OwnChannel, asyncapi
 from rtserver.app.endpoint import Endpoint
 from rtserver.app.openapi import Proofs, openapi
 from rtserver.web.pages import TYPES, Page
@@ -77,12 +77,13 @@ def documents(
     servers: Sequence[str] = (),
     endpoints: Sequence[Endpoint] = (),
     proofs: Proofs | None = None,
+    channels: Sequence[OwnChannel] = (),
 ) -> Documents:
     """See ``app.openapi`` and ``app.asyncapi``; ``url`` may be the path of the WebSocket alone."""
     return Documents(
         title,
         openapi(apps, title=title, version=version, servers=servers, endpoints=endpoints, proofs=proofs),
-        asyncapi(apps, title=title, version=version, url=url),
+        asyncapi(apps, title=title, version=version, url=url, channels=channels),
     )
 
 

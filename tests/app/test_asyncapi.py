@@ -8,7 +8,11 @@ from jsonschema import Draft7Validator
 from pydantic import BaseModel, Field
 
 from rtserver.app import Accept, Allow, App, Body, Path, Publish
-from rtserver.app.asyncapi import address, asyncapi, draft7
+from rtserver.app.asyncapi import OwnChannel, address, asyncapi, draft7
+from rtserver.app.endpoint import Description
+from rtserver.payments.options import PaymentsOptions
+from rtserver.web.accounts import account_channels
+from rtserver.web.payments import payment_channels
 from tests.app import shop
 from tests.app.asyncapi_parser import parse
 
@@ -93,13 +97,19 @@ def everything():
     return app
 
 
+FURTHER = [OwnChannel("news:*", Description("What happened."))]
+PAID = PaymentsOptions(channel="pay:#{user}", staff_channel="staff:{user}?{user}")
+
 PARSED = {
     "the shop": lambda: document(shop.app),
     "every kind of function": lambda: document(everything()),
     "several applications": lambda: document(shop.app, everything()),
     "no function": lambda: document(App()),
     "a relative address": lambda: document(shop.app, url="/connection/websocket"),
-    "further channels": lambda: document(App(), channels={"news:*": "What happened."}),
+    "further channels": lambda: document(App(), channels=FURTHER),
+    "everything of the server itself": lambda: document(
+        App(), channels=[*account_channels(":"), *payment_channels(PAID)]
+    ),
 }
 
 
@@ -162,6 +172,7 @@ def test_functions_of_several_applications_are_tagged():
         ("chat:*", "chat:{any}", ["any"]),
         ("*:{room}:*", "{any}:{room}:{any2}", ["any", "room", "any2"]),
         ("*", "{any}", ["any"]),
+        ("{user}:{user}", "{user}:{user}", ["user"]),
     ],
 )
 def test_a_pattern_is_an_address_with_parameters(pattern, written, names):
@@ -179,9 +190,17 @@ def test_a_channel_says_what_its_subscribe_function_says(whole):
 
 
 def test_further_channels_can_be_named():
-    made = document(App(), channels={"news:*": "What happened."})
+    made = document(App(), channels=FURTHER)
     assert made["channels"]["news_any"]["summary"] == "What happened."
     assert made["operations"]["publication_news_any"]["action"] == "send"
+    assert messages(made, "publication_news_any") == ([{}], [])
+
+
+def test_a_further_channel_says_what_is_published_there():
+    made = document(App(), channels=[OwnChannel("news:{day}", Description("Heard.", "Of a day.", ("press",)), Heard)])
+    assert messages(made, "publication_news_day") == ([{"$ref": "#/components/schemas/Heard"}], [])
+    assert made["operations"]["publication_news_day"]["tags"] == [{"name": "press"}]
+    assert list(made["operations"]) == ["publication_news_day"]
 
 
 def test_channels_and_methods_of_one_name_are_kept_apart():

@@ -10,6 +10,7 @@ from rtserver.accounts.errors import AccountRefused
 from rtserver.app.endpoint import Endpoint, HTTPError
 from rtserver.app.parameters import Given
 from rtserver.web.accounts.desk import Desk, Flows
+from rtserver.web.accounts.news import account_channels
 from rtserver.web.accounts.pages import Pages
 from rtserver.web.accounts.proofs import Proofs
 from rtserver.web.accounts.providers import SignInsElsewhere
@@ -21,7 +22,7 @@ from rtserver.web.accounts.tokens import Tokens
 from rtserver.web.accounts.visit import Manners, Member, Visit
 from rtserver.web.endpoints import Giver, TwistedIncoming
 
-__all__ = ["Desk", "Flows", "Member", "Visit", "account_endpoints", "account_givers"]
+__all__ = ["Desk", "Flows", "Member", "Visit", "account_channels", "account_endpoints", "account_givers"]
 
 NOUNS = (Signing, Proofs, SignInsElsewhere, OwnSessions, Tokens, Pages)
 """In the order of the documentation."""

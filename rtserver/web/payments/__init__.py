@@ -18,6 +18,7 @@ from rtserver.web.payments.buying import Buying
 from rtserver.web.payments.desk import Desk, Flows
 from rtserver.web.payments.disputes import Disputes
 from rtserver.web.payments.methods import Methods
+from rtserver.web.payments.news import payment_channels
 from rtserver.web.payments.orders import Orders
 from rtserver.web.payments.page import Page
 from rtserver.web.payments.people import Asked, Person, Staff
@@ -34,6 +35,7 @@ __all__ = [
     "Person",
     "Staff",
     "payment_backend_endpoints",
+    "payment_channels",
     "payment_endpoints",
     "payment_givers",
 ]

@@ -25,7 +25,7 @@ Amount = Annotated[str, StringConstraints(max_length=32), AfterValidator(_text)]
 
 Result = Literal["done", "declined", "rejected", "invalid", "failed", "amount_mismatch", "unknown"]
 
-_ORDER = {
+ORDER: dict[str, Any] = {
     "order": "7d1f0c",
     "item": "book",
     "amount": "10.00",
@@ -39,6 +39,7 @@ _ORDER = {
     "created_at": 1_800_000_000_000,
     "changed_at": 1_800_000_001_000,
 }
+"""For examples."""
 
 
 def _example(value: dict[str, Any]) -> ConfigDict:
@@ -198,7 +199,7 @@ class OrderFacts(BaseModel):
     """``code`` and ``message`` are those of the latest attempt to pay; ``captured`` was submitted for settlement, ``refunded``
     given back of it; ``transaction`` is the gateway's id."""
 
-    model_config = _example(_ORDER)
+    model_config = _example(ORDER)
 
     order: str
     item: str
@@ -241,7 +242,7 @@ class PaymentAnswer(BaseModel):
     again."""
 
     model_config = _example(
-        {"result": "done", "code": "approved", "message": "", "retry": False, "order": _ORDER, "errors": []}
+        {"result": "done", "code": "approved", "message": "", "retry": False, "order": ORDER, "errors": []}
     )
 
     result: Result
