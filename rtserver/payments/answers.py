@@ -27,6 +27,15 @@ DONE: dict[Op, str] = {
     Op.RETRY: "The payment went through.",
 }
 
+BEYOND: dict[OrderState, str] = {
+    OrderState.VOIDED: "It was released: nothing is charged.",
+    OrderState.PARTLY_REFUNDED: "A part of the money is given back.",
+    OrderState.REFUNDED: "The money is given back.",
+    OrderState.DISPUTED: "This payment is disputed at the bank.",
+    OrderState.FAILED: "The bank did not settle this payment: nothing is charged.",
+}
+"""What is said of an order that went further than its sale, which was approved once."""
+
 RESULTS: dict[AttemptState, tuple[str, int]] = {
     AttemptState.SENDING: ("unknown", 202),
     AttemptState.UNKNOWN: ("unknown", 202),
@@ -80,20 +89,30 @@ def answer(record: dict[str, Any], attempt: Attempt) -> Answer:
 
 def record_of(order: Order, sale: Attempt | None) -> dict[str, Any]:
     """What pages and applications see of an order. ``sale`` is the latest attempt to pay it."""
+    code, message = _told(order, sale)
     return {
         "order": order.id,
         "item": order.item_id,
         "amount": order.price.text,
         "currency": order.price.currency,
         "state": order.state.value,
-        "code": sale.code if sale else "",
-        "message": _sentence(sale, order.state is OrderState.AUTHORIZED) if sale else "",
+        "code": code,
+        "message": message,
         "captured": order.captured.text,
         "refunded": order.refunded.text,
         "transaction": sale.gateway_id if sale else "",
         "created_at": order.created_at,
         "changed_at": order.changed_at,
     }
+
+
+def _told(order: Order, sale: Attempt | None) -> tuple[str, str]:
+    """Code and sentence: those of the sale, unless the order is further than an approved one."""
+    if order.state in BEYOND and (sale is None or sale.state is AttemptState.APPROVED):
+        return order.state.value, BEYOND[order.state]
+    if sale is None:
+        return "", ""
+    return sale.code, _sentence(sale, order.state is OrderState.AUTHORIZED)
 
 
 def _sentence(attempt: Attempt, is_held: bool) -> str:

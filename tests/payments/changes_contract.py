@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
 
 from rtserver.core.payments import Money
+from rtserver.payments import answers
 from rtserver.payments.errors import GatewayAway, PaymentRefused
-from rtserver.payments.records import AttemptState, Op, OrderState, Outcome
+from rtserver.payments.records import AttemptState, Op, Order, OrderState, Outcome
 from tests.payments.fake_gateway import (
     FakeGateway,
     Work,
@@ -34,6 +36,41 @@ async def check_only_staff_changes_orders(shop: Shop) -> None:
         refused = await refusal(work)
         assert (refused.code, refused.status) == ("not_staff", 403)
     assert (await refusal(changes.void(KEEPER, "no"))).code == "no_such_order"
+
+
+async def record_of(shop: Shop, order: Order) -> dict[str, Any]:
+    found = await shop.order(order.id)
+    return (await answers.records_of(shop.database, [found]))[0]
+
+
+async def told_of(shop: Shop, order: Order) -> tuple[str, str, str]:
+    record = await record_of(shop, order)
+    return record["state"], record["code"], record["message"]
+
+
+async def check_an_order_that_is_further_than_its_sale_says_so(shop: Shop) -> None:
+    paid, held = await shop.paid(), await shop.paid(item="room")
+    assert await told_of(shop, paid) == ("paid", "approved", "The payment went through.")
+    assert await told_of(shop, held) == ("authorized", "approved", "The amount is held, and not charged yet.")
+    await shop.changes.void(KEEPER, held.id)
+    assert await told_of(shop, held) == ("voided", "voided", "It was released: nothing is charged.")
+    settled = await shop.settled()
+    assert await told_of(shop, settled) == ("settled", "approved", "The payment went through.")
+    await shop.changes.refund(KEEPER, settled.id, "4.00")
+    assert await told_of(shop, settled) == ("partly_refunded", "partly_refunded", "A part of the money is given back.")
+    await shop.changes.refund(KEEPER, settled.id)
+    assert await told_of(shop, settled) == ("refunded", "refunded", "The money is given back.")
+
+
+async def check_a_payment_that_is_not_settled_says_so_also_in_the_news(shop: Shop) -> None:
+    order = await shop.paid()
+    (seen,) = shop.gateway.transactions.values()
+    await shop.calls.observe(shop.gateway.set_status(seen.id, "settlement_declined"))
+    told = ("failed", "failed", "The bank did not settle this payment: nothing is charged.")
+    assert await told_of(shop, order) == told
+    (news,) = await shop.database.run("select data from rt_outbox order by id desc limit 1")
+    record = json.loads(news[0])["record"]
+    assert (record["state"], record["code"], record["message"]) == told
 
 
 # Settling

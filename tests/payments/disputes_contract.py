@@ -27,7 +27,9 @@ async def check_a_disputed_order_says_so_to_payer_and_staff(market: Market) -> N
     assert (await market.news())[-2:] == ["dispute.open", "payment.disputed"]
     (record,) = await market.disputes.listed(KEEPER, is_open=True)
     assert (record["order"], record["amount"], record["reply_by"]) == (order.id, "10.00", "2027-03-01")
-    assert [each["kind"] for each in await market.staff_news()][-1] == "payment.disputed"
+    news = (await market.staff_news())[-1]
+    assert (news["kind"], news["record"]["code"]) == ("payment.disputed", "disputed")
+    assert news["record"]["message"] == "This payment is disputed at the bank."
 
 
 async def check_disputes_are_for_staff_only(market: Market) -> None:

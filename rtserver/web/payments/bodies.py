@@ -196,8 +196,8 @@ class StaffItemList(BaseModel):
 
 
 class OrderFacts(BaseModel):
-    """``code`` and ``message`` are those of the latest attempt to pay; ``captured`` was submitted for settlement, ``refunded``
-    given back of it; ``transaction`` is the gateway's id."""
+    """``code`` and ``message`` are those of the latest attempt to pay, or of where the order is beyond that; ``captured`` was
+    submitted for settlement, ``refunded`` given back of it; ``transaction`` is the gateway's id."""
 
     model_config = _example(ORDER)
 
