@@ -215,11 +215,13 @@ class Confirming:
 
     async def _confirm(self, proof: Proof, asker: Asker, password: str) -> Confirmed:
         self._check_waits(proof)
-        await self._guard(proof, asker)
-        if proof.purpose is Purpose.PROVIDER:
-            account = await self._resume(proof, asker)
-        else:
-            account = await self._by_itself(proof, password)
+        try:
+            await self._guard(proof, asker)
+            account = await self._confirmed(proof, asker, password)
+        except NeedsSignIn:
+            # Who pressed the button twice meets the account that the first press has made.
+            self._check_waits(await proofs.find(self._parts.database, proof.id) or proof)
+            raise
         if proof.purpose is Purpose.RESET:
             await end_sessions(self._parts, account.id, everywhere=True)
         done = await proofs.find(self._parts.database, proof.id) or proof
@@ -227,6 +229,11 @@ class Confirming:
         signs_in = own and await self._redeemed(done)
         await self._parts.notices.confirmed(done)
         return Confirmed(done, account if signs_in else None, own)
+
+    async def _confirmed(self, proof: Proof, asker: Asker, password: str) -> Account:
+        if proof.purpose is Purpose.PROVIDER:
+            return await self._resume(proof, asker)
+        return await self._by_itself(proof, password)
 
     async def _redeemed(self, proof: Proof) -> bool:
         """Whether this browser goes on at once; its other window may have been faster. The time of the confirmation tells that

@@ -9,7 +9,7 @@ from rtserver.accounts.errors import NeedsSignIn, RateLimited
 from rtserver.accounts.joining import Claim, Joining
 from rtserver.accounts.lasting import to_its_end
 from rtserver.accounts.parts import Asker
-from rtserver.accounts.records import Account
+from rtserver.accounts.records import Account, Proof
 from rtserver.accounts.rows import hashed
 from rtserver.core.accounts import SIGN_IN
 from tests.accounts.house import (
@@ -61,6 +61,19 @@ async def check_the_reader_of_a_mistyped_address_cannot_take_the_account_at_all(
         assert not (await house.confirming.look(signed, owner)).needs_sign_in
     await house.confirming.confirm(signed, asker(ELSEWHERE, ada))
     assert (await house.account("ada@exmaple.org")).id == ada.id
+
+
+async def check_who_presses_the_button_twice_is_told_that_it_is_done_and_not_to_sign_in(house: House) -> None:
+    proof = await house.claim()
+    signed = (await house.letter()).signed
+
+    async def meanwhile(waiting: Proof, asker: Asker) -> Account:
+        """The other press makes the account and uses the letter up."""
+        await house.database.run("update rt_proofs set used_at = ? where id = ?", (int(house.unix * 1000), proof.id))
+        raise NeedsSignIn("ada")
+
+    house.confirming._resume = meanwhile
+    assert (await refusal_of(house.confirming.confirm(signed, asker()))).code == "link_used"
 
 
 # Whoever is thrown out stays out
