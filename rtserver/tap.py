@@ -333,7 +333,8 @@ def documentation(
     if not config.docs.enabled or not (apps or own):
         return {}
     title, version = (apps[0].title, apps[0].version) if len(apps) == 1 and apps[0].title else ("rtserver", __version__)
-    url = config.websocket.handler_prefix
+    origin = origin_of(config.accounts.base_url) if config.accounts.base_url else ""
+    url = origin.replace("http", "ws", 1) + config.websocket.handler_prefix
     proofs = people[0].proofs if people[0] is not None else {}
     channels = [channel for part in people if part is not None for channel in part.channels]
     return docs_paths(

@@ -133,6 +133,16 @@ def test_the_operator_s_paths_are_where_the_file_says():
         assert {"/up", "/numbers", "/livez", "/readyz"} <= documented(house, 8000)
 
 
+@pytest.mark.parametrize(
+    ("more", "protocol", "host"),
+    [("", "ws", "localhost"), ('[accounts]\nbase_url = "https://rt.example.com:443"', "wss", "rt.example.com")],
+)
+def test_the_realtime_document_names_the_server_as_people_reach_it(more, protocol, host):
+    with House('listen = ["tcp:8000"]\n' + more) as house:
+        server = house.ports[8000].ask("GET", "/asyncapi.json").json["servers"]["websocket"]
+        assert (server["protocol"], server["host"], server["pathname"]) == (protocol, host, "/connection/websocket")
+
+
 def test_an_application_cannot_stand_where_operators_look():
     app = App()
 

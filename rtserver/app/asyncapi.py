@@ -21,7 +21,9 @@ from rtserver.app.shapes import Shape, shape
 
 ASYNCAPI = "3.1.0"
 HERE = "127.0.0.1:8000"
-"""What a relative ``url`` is taken for, until a page knows better."""
+"""What a relative ``url`` is taken for, until it is known better (see ``at_host``)."""
+AS_ASKED = "x-as-asked"
+"""Marks a server whose host is the one that the document was fetched from. Pages know better: a proxy may have changed it."""
 
 PROTOCOL = """Realtime clients speak the Centrifuge client protocol: open a WebSocket with the subprotocol \
 `centrifuge-json` and send one command in each line of a text frame. Any SDK of that protocol does it for you. \
@@ -95,14 +97,29 @@ def _result(function: EventFunction) -> Shape | None:
     return sent(function.signature.returns, ANSWERS if function.event is Event.RPC else (*ANSWERS, NoneType))
 
 
+_ANY_HOST = "{host}"
+
+
 def _server(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
     place: dict[str, Any] = {"host": parts.netloc, "protocol": parts.scheme}
     if not parts.netloc:
         variables = {"host": {"default": HERE, "description": "Where this server is reached."}}
-        place = {"host": "{host}", "protocol": "ws", "variables": variables}
+        place = {"host": _ANY_HOST, "protocol": "ws", "variables": variables}
     security = [{"$ref": "#/components/securitySchemes/token"}]
     return {**place, "pathname": parts.path or "/", "description": PROTOCOL, "security": security}
+
+
+def names_host(document: Mapping[str, Any]) -> bool:
+    """Whether the document was made with the whole address of the WebSocket."""
+    return bool(document["servers"]["websocket"]["host"] != _ANY_HOST)
+
+
+def at_host(document: Mapping[str, Any], host: str, protocol: str) -> dict[str, Any]:
+    """A document that names no host, for who has found the server at this one. ``protocol``: "ws" or "wss"."""
+    server = {**document["servers"]["websocket"], "host": host, "protocol": protocol, AS_ASKED: True}
+    del server["variables"]
+    return {**document, "servers": {"websocket": server}}
 
 
 # Channels and operations

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gzip
 import html
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -15,11 +16,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 from twisted.web.http import CACHED
-from twisted.web.resource import IResource
+from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from rtserver.app.application import App
-from rtserver.app.asyncapi import OwnChannel, asyncapi
+from rtserver.app.asyncapi import OwnChannel, asyncapi, at_host, names_host
 from rtserver.app.endpoint import Endpoint
 from rtserver.app.openapi import Proofs, openapi
 from rtserver.web.pages import TYPES, Page
@@ -35,6 +36,10 @@ SHARED = ("demo.css", "rt.js", "favicon.svg")
 """Files of the demonstration page."""
 
 KINDS = {**TYPES, "json": b"application/json", "txt": b"text/plain; charset=utf-8"}
+
+HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?", re.ASCII)
+HOSTS = 16
+"""Names of this server for which the AsyncAPI document is kept ready."""
 
 VIEWED = "style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:"
 """Viewers write styles into the page as they go, and carry small pictures with them."""
@@ -93,7 +98,7 @@ def docs_paths(found: Documents, vendor: Traversable | None = None) -> dict[str,
     packed = dict(_packed(vendor or here / "vendor"))
     paths: dict[str, IResource] = {
         "/openapi.json": Packed(_compressed(msgspec.json.encode(found.openapi)), KINDS["json"]),
-        "/asyncapi.json": Packed(_compressed(msgspec.json.encode(found.asyncapi)), KINDS["json"]),
+        "/asyncapi.json": AsyncDocument(found.asyncapi),
     }
     for path, place in PLACES.items():
         is_complete = all(name in packed for name in place.needs)
@@ -145,6 +150,40 @@ class Packed(Page):
             return gzip.decompress(self._body)
         request.setHeader(b"content-encoding", b"gzip")
         return self._body
+
+
+class AsyncDocument(Resource):
+    """The AsyncAPI document. Where it names no host, it says the one that it was asked at."""
+
+    isLeaf = True
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._document = document
+        self._plain = self._packed(document)
+        self._at: dict[tuple[str, str], Packed] = {}
+
+    def render(self, request: Request) -> bytes | int:
+        host = (request.getHeader(b"host") or b"").decode("latin-1")
+        if names_host(self._document) or HOST.fullmatch(host) is None:
+            return self._plain.render(request)
+        return self._named(host, "wss" if _is_secure(request) else "ws").render(request)
+
+    def _named(self, host: str, protocol: str) -> Packed:
+        found = self._at.get((host, protocol))
+        if found is None:
+            if len(self._at) >= HOSTS:
+                self._at.clear()
+            found = self._at[host, protocol] = self._packed(at_host(self._document, host, protocol))
+        return found
+
+    def _packed(self, document: Mapping[str, Any]) -> Packed:
+        return Packed(_compressed(msgspec.json.encode(document)), KINDS["json"])
+
+
+def _is_secure(request: Request) -> bool:
+    """Whoever tells a lie about it gets a document that is of no use to them; nobody else gets it."""
+    return request.isSecure() or request.getHeader(b"x-forwarded-proto") == b"https"
 
 
 def takes_gzip(accepted: str) -> bool:

@@ -8,7 +8,7 @@ from jsonschema import Draft7Validator
 from pydantic import BaseModel, Field
 
 from rtserver.app import Accept, Allow, App, Body, Path, Publish
-from rtserver.app.asyncapi import OwnChannel, address, asyncapi, draft7
+from rtserver.app.asyncapi import OwnChannel, address, asyncapi, at_host, draft7
 from rtserver.app.endpoint import Description
 from rtserver.payments.options import PaymentsOptions
 from rtserver.web.accounts import account_channels
@@ -106,6 +106,7 @@ PARSED = {
     "several applications": lambda: document(shop.app, everything()),
     "no function": lambda: document(App()),
     "a relative address": lambda: document(shop.app, url="/connection/websocket"),
+    "a host that asked": lambda: at_host(document(shop.app, url="/connection/websocket"), "[::1]:8000", "wss"),
     "further channels": lambda: document(App(), channels=FURTHER),
     "everything of the server itself": lambda: document(
         App(), channels=[*account_channels(":"), *payment_channels(PAID)]

@@ -18,7 +18,7 @@ from twisted.internet.testing import StringTransport
 
 from rtserver.app import App
 from rtserver.web.api_http import ApiAccess, Calls, api_endpoints
-from rtserver.web.docs import OWN, PLACES, SHARED, docs_paths, documents, takes_gzip
+from rtserver.web.docs import HOSTS, OWN, PLACES, SHARED, docs_paths, documents, takes_gzip
 from rtserver.web.pages import PAGES
 from rtserver.web.payments.templates import DROPIN
 from rtserver.web.site import NotFound, Paths, RtSite, SiteLimits
@@ -62,8 +62,8 @@ def asked(paths, path, method="GET", **headers):
     channel = site.buildProtocol(None)
     transport = StringTransport()
     channel.makeConnection(transport)
-    lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    channel.dataReceived("\r\n".join([f"{method} {path} HTTP/1.1", "Host: a", *lines, "", ""]).encode())
+    lines = [f"{name.replace('_', '-')}: {value}" for name, value in {"Host": "a", **headers}.items()]
+    channel.dataReceived("\r\n".join([f"{method} {path} HTTP/1.1", *lines, "", ""]).encode())
     head, _, body = transport.value().partition(b"\r\n\r\n")
     first, *rest = head.decode().split("\r\n")
     return int(first.split()[1]), {key.lower(): value for key, value in (each.split(": ", 1) for each in rest)}, body
@@ -85,6 +85,42 @@ def test_the_api_of_the_server_itself_makes_a_valid_document():
     validate(json.loads(json.dumps(made)))
     assert made["paths"]["/api/publish"]["post"]["security"] == [{"apiKey": []}]
     assert "/shop/items" in made["paths"]
+
+
+def server_at(paths, **headers):
+    return json.loads(asked(paths, "/asyncapi.json", **headers)[2])["servers"]["websocket"]
+
+
+@pytest.mark.parametrize("host", ["rt.example.com", "127.0.0.1:9001", "[::1]:8000"])
+def test_the_realtime_server_is_where_the_document_was_fetched_from(paths, host):
+    found = server_at(paths, Host=host)
+    assert (found["protocol"], found["host"], found["pathname"]) == ("ws", host, "/connection/websocket")
+    assert "variables" not in found
+    assert server_at(paths, Host=host, X_Forwarded_Proto="https")["protocol"] == "wss"
+
+
+@pytest.mark.parametrize("host", ["", "a b", "a/b", '"', "a:b", "x" * 300])
+def test_a_host_that_is_none_is_not_repeated(paths, host):
+    found = server_at(paths, Host=host)
+    assert (found["host"], found["variables"]["host"]["default"]) == ("{host}", "127.0.0.1:8000")
+
+
+def test_a_known_address_of_the_realtime_server_stays(vendor):
+    made = documents([], title="x", version="1", url="wss://rt.example.com/connection/websocket")
+    found = server_at(docs_paths(made, vendor), Host="other.example.com")
+    assert (found["protocol"], found["host"]) == ("wss", "rt.example.com")
+
+
+def test_a_document_for_every_name_is_not_kept(paths):
+    for number in range(100):
+        assert server_at(paths, Host=f"host-{number}")["host"] == f"host-{number}"
+    assert len(paths["/asyncapi.json"]._at) <= HOSTS
+
+
+def test_the_document_of_another_host_is_another_file(paths):
+    etag = asked(paths, "/asyncapi.json", Host="one")[1]["etag"]
+    assert asked(paths, "/asyncapi.json", Host="one", If_None_Match=etag)[0] == 304
+    assert asked(paths, "/asyncapi.json", Host="two", If_None_Match=etag)[0] == 200
 
 
 # Every file

@@ -2,14 +2,15 @@
 
 const VALUES = new Set(["examples", "default", "const", "enum"]); // these hold values, not parts of the document
 
-/** Fetch it, and say where the server is when the document leaves that open. `root` is the way from the page to it. */
+/** Fetch it, and say where the server is when it is where the document is. `root` is the way from the page to it. */
 export async function load(root = "") {
   const answer = await fetch(new URL(`${root}asyncapi.json`, document.baseURI));
   if (!answer.ok) throw new Error(`asyncapi.json: the server answers ${answer.status}`);
   const found = await answer.json();
   const server = found.servers.websocket;
-  if (server.host === "{host}") {
+  if (server["x-as-asked"] || server.host === "{host}") {
     delete server.variables;
+    delete server["x-as-asked"];
     server.host = location.host;
     server.protocol = location.protocol === "https:" ? "wss" : "ws";
   }
