@@ -34,11 +34,19 @@ REPEAT_FOR = 900_000
 SKEW = 60_000
 """Milliseconds that the gateway's clock may be behind ours."""
 
+JUST = 60_000
+"""Milliseconds after a charge in which a second click gets its answer: what the gateway said of the subscription before it may
+still be on its way."""
+
 APPROVED = Outcome(AttemptState.APPROVED, "approved", "")
 
 # Only what is under way has a time of the next look, and that has an index.
 _OPEN_RETRY = """
     select id from rt_pay_attempts where next_check_at is not null and op = 'retry' and target = ? order by sent_at limit 1
+"""
+_PAID_RETRY = """
+    select id from rt_pay_attempts where sent_at >= ? and op = 'retry' and target = ? and state = 'approved'
+        and answered_at >= ? order by answered_at desc limit 1
 """
 _KNOWN_AS = "select id from rt_pay_attempts where op = 'retry' and target = ? and gateway_id = ? and id <> ?"
 
@@ -92,13 +100,13 @@ class Subscribing:
         return await self._answer(await self._begun(payer, item, method.token, request))
 
     async def retry(self, payer: Payer, id: str, key: str = "") -> SubscriptionAnswer:
-        """Charge what is past due, now. A second click waits for the same charge."""
+        """Charge what is past due, now. A second click waits for the same charge, or gets the answer of the one before."""
         check_key(key)
         self._calls.check_open()
         await self._subscriptions.find(payer, id)
         secret = self._parts.key
         request = (keyed(secret, "retry", payer.id, key) if key else "", keyed(secret, "retry", id))
-        found = await _repeated(self._parts.database, request) or await self._open_retry(self._parts.database, id)
+        found = await _repeated(self._parts.database, request) or await self._other_retry(self._parts.database, id)
         if found is None:
             await self._subscriptions.look(id)
             found = await self._begun_retry(id, request)
@@ -143,7 +151,7 @@ class Subscribing:
         drafted = self._calls.ledger.draft(Op.RETRY, "", row.price, id)
 
         async def work(transaction: Transaction) -> Attempt:
-            found = await _repeated(transaction, request) or await self._open_retry(transaction, id)
+            found = await _repeated(transaction, request) or await self._other_retry(transaction, id)
             if found is not None:
                 return found
             now = await subscription_rows.find(transaction, id)
@@ -164,8 +172,10 @@ class Subscribing:
             self._calls.start(attempt)
         return attempt
 
-    async def _open_retry(self, runs: Runs, id: str) -> Attempt | None:
-        rows = await runs.run(_OPEN_RETRY, (id,))
+    async def _other_retry(self, runs: Runs, id: str) -> Attempt | None:
+        """One that is under way, or was made just now."""
+        just = self._parts.now - JUST
+        rows = await runs.run(_OPEN_RETRY, (id,)) or await runs.run(_PAID_RETRY, (just - REPEAT_FOR, id, just))
         return await attempts.find(runs, rows[0][0]) if rows else None
 
     async def _answer(self, attempt: Attempt) -> SubscriptionAnswer:

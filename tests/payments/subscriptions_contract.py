@@ -266,8 +266,10 @@ async def check_a_subscriber_pays_what_is_past_due(market: Market) -> None:
     id = await past_due(market)
     answer = await market.subscribing.retry(ADA, id)
     assert (answer.status, answer.order["state"]) == (200, "active")
-    assert len(market.gateway.charged()) == 2
+    assert await market.subscribing.retry(ADA, id) == answer
+    market.clock.advance(61)
     assert (await refusal(market.subscribing.retry(ADA, id))).code == "not_past_due"
+    assert len(market.gateway.charged()) == 2
     assert (await market.news())[-2:] == ["subscription.past_due", "subscription.active"]
 
 
@@ -295,6 +297,8 @@ async def check_a_retry_whose_answer_was_lost_charges_once(market: Market) -> No
     await market.later(5)
     assert (await market.subscription(id)).status == "active"
     assert await market.open_attempts() == 0
+    assert (await market.subscribing.retry(ADA, id)).result == "done"
+    market.clock.advance(61)
     assert (await refusal(market.subscribing.retry(ADA, id))).code == "not_past_due"
     assert market.gateway.count(Op.RETRY) == 1
 
