@@ -16,6 +16,9 @@ MOST_ERRORS = 50
 LONGEST = 500
 """Characters of a sentence of the gateway that are kept."""
 
+FARTHEST = 1_200_000
+"""Milliseconds: no look is put off for longer."""
+
 OPEN = (AttemptState.SENDING, AttemptState.UNKNOWN)
 
 _COLUMNS = """
@@ -89,9 +92,12 @@ async def sent_between(runs: Runs, start: int, end: int) -> list[Attempt]:
 
 
 async def due(runs: Runs, now: int, limit: int) -> list[Attempt]:
-    """Those whose outcome is to be looked for."""
-    sql = f"select {_COLUMNS} from rt_pay_attempts where next_check_at <= ? order by next_check_at, id limit ?"
-    return [_attempt(row) for row in await runs.run(sql, (now, limit))]
+    """Those whose outcome is to be looked for; also those whose time is so far ahead that the clock was set back."""
+    sql = f"""
+        select {_COLUMNS} from rt_pay_attempts where next_check_at <= ? or next_check_at > ?
+        order by next_check_at, id limit ?
+    """
+    return [_attempt(row) for row in await runs.run(sql, (now, now + FARTHEST, limit))]
 
 
 async def conclude(runs: Runs, attempt: Attempt, outcome: Outcome, now: int, next_check_at: int = 0) -> Attempt:

@@ -60,6 +60,8 @@ class Shop:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.clock = Clock()
+        self.clock_is_behind = 0.0
+        """Seconds that the clock on the wall was set back."""
         self.gateway = FakeGateway(self.unix)
         self.customers = FakeCustomers()
         self._numbers = itertools.count(1)
@@ -83,7 +85,7 @@ class Shop:
         self.reconciler = Reconciler(self.parts, self.calls)
 
     def unix(self) -> float:
-        return START + self.clock.seconds()
+        return START + self.clock.seconds() - self.clock_is_behind
 
     async def open(self) -> Shop:
         for payer in (ADA, BOB, KEEPER):

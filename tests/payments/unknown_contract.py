@@ -47,6 +47,15 @@ async def check_the_same_call_is_made_again_with_the_same_key(shop: Shop) -> Non
     assert shop.calls.kept(first.attempt.id) is None
 
 
+async def check_a_clock_that_is_set_back_keeps_nobody_waiting(shop: Shop) -> None:
+    """The time of the next look lies an hour ahead then."""
+    shop.gateway.will(Op.SALE, works_then_loses_the_answer)
+    answer = await shop.pay()
+    shop.clock_is_behind = 3600.0
+    await shop.later(5)
+    assert (await shop.order(answer)).state is OrderState.PAID
+
+
 async def check_a_repeat_that_is_declined_ends_the_attempt(shop: Shop) -> None:
     shop.gateway.will(Op.SALE, is_lost_on_the_way, refuses(AttemptState.DECLINED, "2000"))
     answer = await shop.pay(nonce="n1", key="k1")
