@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from rtserver.accounts.errors import AccountRefused, RateLimited
@@ -48,11 +49,13 @@ class Mistakes(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """``mistakes``: code, field ("" for the whole) and sentence of each."""
+    """``mistakes``: code, field ("" for none) and sentence of each. ``is_of_all``: those without a field are in all of what was
+    sent; else nothing that was sent is to be changed, as when nobody is signed in."""
 
     status: int
     mistakes: Sequence[tuple[str, str, str]]
     headers: Mapping[str, str]
+    is_of_all: bool = False
 
     @property
     def code(self) -> str:
@@ -69,10 +72,12 @@ class Refusal:
             found.setdefault(field, sentence)
         return found
 
-    def as_json(self, place: str = "body") -> Response:
-        """``place``: where the fields are. No value that was sent comes back: it may be a password."""
+    def as_json(self, place: str = "body", elsewhere: Mapping[str, Sequence[str]] = MappingProxyType({})) -> Response:
+        """``place``: where the fields are, but for those ``elsewhere``. No value that was sent comes back: it may be a
+        password."""
+        places = {"": (place,) if self.is_of_all else (), **elsewhere}
         detail = [
-            {"type": code, "loc": [place, *([field] if field else [])], "msg": sentence, "input": None}
+            {"type": code, "loc": places.get(field, (place, field)), "msg": sentence, "input": None}
             for code, field, sentence in self.mistakes
         ]
         return Response(as_json({"detail": detail}), status=self.status, headers=self.headers)
@@ -90,7 +95,7 @@ def _of_account(error: AccountRefused) -> Refusal:
 
 
 def _of_mistakes(error: Mistakes) -> Refusal:
-    return Refusal(422, [(each.code, each.field, each.sentence) for each in error.found], {})
+    return Refusal(422, [(each.code, each.field, each.sentence) for each in error.found], {}, is_of_all=True)
 
 
 def _of_invalid(error: Invalid) -> Refusal:
@@ -98,7 +103,7 @@ def _of_invalid(error: Invalid) -> Refusal:
     found = [
         (each["type"], str(each["loc"][-1]) if len(each["loc"]) > 1 else "", each["msg"]) for each in error.mistakes
     ]
-    return Refusal(422, found, {})
+    return Refusal(422, found, {}, is_of_all=True)
 
 
 def _of_http(error: HTTPError) -> Refusal:
@@ -126,7 +131,7 @@ def read_refusal(error: Exception) -> Refusal:
     for kind, read in _READERS.items():
         if isinstance(error, kind):
             return read(error)
-    return Refusal(400, [("bad_body", "", f"The body cannot be read: {error}")], {})
+    return Refusal(400, [("bad_body", "", f"The body cannot be read: {error}")], {}, is_of_all=True)
 
 
 def json(value: Any, status: int = 200) -> Response:

@@ -40,7 +40,7 @@ MEANINGS = {
 
 
 def _example(code: str, sentence: str) -> Any:
-    return {"detail": [{"type": code, "loc": ["body"], "msg": sentence, "input": None}]}
+    return {"detail": [{"type": code, "loc": [], "msg": sentence, "input": None}]}
 
 
 EXAMPLES = {
@@ -51,7 +51,8 @@ EXAMPLES = {
     410: _example("link_expired", "This letter is too old: ask for a new one."),
     429: _example("too_many_attempts", "That was too often: try again in 4 minutes."),
 }
-"""``type`` is stable and for programs, ``msg`` for people; ``loc`` names the field to be changed, if there is one."""
+"""``type`` is stable and for programs, ``msg`` for people; ``loc`` leads to what is to be changed in
+what was sent; it is empty when nothing there is wrong."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -23,6 +24,9 @@ from rtserver.web.payments.people import Asked
 
 TAGS = ("payments",)
 BODY_SIZE = 32_768
+
+NAMED = re.compile(r"/(\w+)s/\{(\w+)\}")
+"""What a path names: the order of "/payment/orders/{id}"."""
 
 SOON = "1"
 LATER = "10"
@@ -74,6 +78,9 @@ class PaymentEndpoint(Endpoint):
         limits = Limits(BODY_SIZE, desk.seconds if door.asks_gateway else door.seconds)
         super().__init__(door.method, door.path, function, door.status, _describe(door, function), limits)
         self._desk = desk
+        self._elsewhere = {
+            each.name: each.location for each in self.signature.all_parameters() if each.place in ("path", "header")
+        } | {noun: ("path", name) for noun, name in NAMED.findall(door.path)}
 
     async def respond(self, incoming: Incoming, path: Mapping[str, str], in_thread: InThread) -> Response:
         try:
@@ -82,18 +89,17 @@ class PaymentEndpoint(Endpoint):
             # What was sent may be a nonce: it does not come back.
             raise Invalid([{**each, "input": None} for each in error.mistakes]) from None
         except AccountRefused as error:
-            return read_refusal(error).as_json(self._place)
+            return self._told(read_refusal(error))
         except PaymentRefused as error:
-            return _refused(error).as_json("header" if error.field == "key" else self._place)
+            return self._told(_refused(error))
         except GatewayAway as error:
             self._desk.accounts.log_seldom(f"the gateway could not be asked: {error}")
-            return AWAY.as_json(self._place)
+            return self._told(AWAY)
         except GatewayRefused as error:
-            return _by_gateway(error).as_json(self._place)
+            return self._told(_by_gateway(error, self.takes_body))
 
-    @property
-    def _place(self) -> str:
-        return "body" if self.takes_body else "query"
+    def _told(self, refusal: Refusal) -> Response:
+        return refusal.as_json("body" if self.takes_body else "query", self._elsewhere)
 
 
 def answered(answer: Answer) -> Response:
@@ -114,9 +120,9 @@ def _refused(error: PaymentRefused) -> Refusal:
     return Refusal(error.status, [(error.code, error.field, error.sentence)], headers)
 
 
-def _by_gateway(error: GatewayRefused) -> Refusal:
+def _by_gateway(error: GatewayRefused, is_of_all: bool) -> Refusal:
     mistakes = [(each.code, each.attribute, each.message) for each in error.errors]
-    return Refusal(422, mistakes or [(error.code, "", error.sentence)], {})
+    return Refusal(422, mistakes or [(error.code, "", error.sentence)], {}, is_of_all)
 
 
 def _describe(door: Door, function: Callable[..., Any]) -> Description:

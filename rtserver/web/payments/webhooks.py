@@ -50,7 +50,7 @@ class WebhookEndpoint(Endpoint):
         try:
             return await super().respond(incoming, path, in_thread)
         except GatewayRefused as error:  # the log has it already
-            return Refusal(400, [(error.code, "", error.sentence)], {}).as_json()
+            return Refusal(400, [(error.code, "", error.sentence)], {}, is_of_all=True).as_json()
         except Invalid as error:
             missing = ", ".join(sorted({str(each["loc"][-1]) for each in error.mistakes}))
             return self._refused(
@@ -61,7 +61,7 @@ class WebhookEndpoint(Endpoint):
 
     def _refused(self, code: str, sentence: str) -> Response:
         self._desk.accounts.log_seldom(f"a webhook was refused: {sentence} ({code})")
-        return Refusal(400, [(code, "", sentence)], {}).as_json()
+        return Refusal(400, [(code, "", sentence)], {}, is_of_all=True).as_json()
 
 
 class WebhookDoor:

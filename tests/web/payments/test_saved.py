@@ -57,7 +57,7 @@ async def test_a_method_that_is_in_use_stays(tmp_path: Path) -> None:
         till.vault.answers["delete"] = PaymentRefused("method_in_use", "This pays a subscription.", "method", 409)
         ada = await till.ada()
         answer = await ada._ask("DELETE", "/payment/methods/m1", b"", {"X-CSRF-Token": ada.csrf})
-        assert (answer.status, codes(answer)) == (409, [("method_in_use", ["query", "method"])])
+        assert (answer.status, codes(answer)) == (409, [("method_in_use", ["path", "token"])])
 
 
 @deadline(10)
