@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from rtserver.simulator.nonces import FAKE
 from tests.live.raw import RawClient
 from tests.live.redis_server import free_port
 from tests.live.rtserver_process import RtServer
@@ -26,12 +27,13 @@ PATIENCE = 60.0
 class Shop:
     """A server with its simulator."""
 
-    def __init__(self, place, simulator, **payments):
+    def __init__(self, place, simulator, log=None, **payments):
         self.simulator = simulator
         port = free_port()
         more = settings(port, simulator, **payments)
         more["apps"] = [{"module": "tests.live.apps.deliveries:app"}]
         more["accounts"]["staff"] = ["boss@example.org"]
+        more["log"] = log or {}
         self.server = RtServer(place, more, port).start()
         simulator.settings(webhook_url=self.server.url("/payment/webhook/"))
 
@@ -150,6 +152,24 @@ def webhook(shop, signature, payload):
     body = urlencode({"bt_signature": signature, "bt_payload": payload})
     answer, _ = browser.ask("POST", "/payment/webhook/", body, **{"Content-Type": "application/x-www-form-urlencoded"})
     return answer.status
+
+
+def test_no_nonce_or_device_data_or_client_token_is_in_the_log_or_in_the_database(tmp_path, simulator):
+    shop = Shop(tmp_path, simulator, log={"level": "debug"})
+    payer = signed_up(shop.server, "paula")
+    nonces = sorted(FAKE)
+    for number, nonce in enumerate(nonces):
+        body = {"item": "test-10", "nonce": nonce, "device_data": f"device data {nonce}", "save": number % 4 == 0}
+        assert payer.post("/payment/process/", body)[0] in (200, 402, 422)
+    payer.post("/payment/methods", {"nonce": "no-nonce-at-all"})
+    for fault in ("work_then_silence", "bad_xml"):
+        simulator.fault("POST /transactions", fault)
+        assert payer.post("/payment/process/", sale(f"a-nonce-{fault}"))[0] == 202
+    secrets = [payer.read("/payment/token/")[1]["client_token"], "device data", "no-nonce-at-all", "a-nonce-", *nonces]
+    shop.server.stop()
+    written = shop.server.log_file.read_bytes() + b"".join(each.read_bytes() for each in tmp_path.glob("*.db*"))
+    assert [each for each in secrets if each.encode() in written] == []
+    assert len(written) > 100_000
 
 
 def test_webhooks_of_strangers_and_of_any_size_are_refused(shop):
