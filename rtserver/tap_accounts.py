@@ -154,13 +154,15 @@ class Accounts:
         return found
 
     def givers(self, bearer: Giver) -> dict[type[Given], Giver]:
-        """``bearer`` gives the user of a token in the Authorization header. Without one the session of the browser counts."""
+        """``bearer`` gives the user of a token in the Authorization header. Without such a header the session of the browser
+        counts."""
         found = account_givers(self.desk)
 
         async def user(incoming: TwistedIncoming) -> Given | None:
             given = bearer(incoming)
             given = await given if isinstance(given, Awaitable) else given
-            if given is not None:
+            scheme = (incoming.header("authorization") or [""])[0].partition(" ")[0]
+            if given is not None or scheme.lower() == "bearer":
                 return given
             visit = found[Visit](incoming)
             visit = await visit if isinstance(visit, Awaitable) else visit
