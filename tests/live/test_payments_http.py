@@ -2,6 +2,7 @@
 application that is told."""
 
 import base64
+import itertools
 import json
 import os
 import signal
@@ -25,10 +26,11 @@ PATIENCE = 60.0
 
 
 class Shop:
-    """A server with its simulator."""
+    """A server with its simulator. Whoever signs up has a name of his own; ``sales`` are those since ``opens``."""
 
     def __init__(self, place, simulator, log=None, **payments):
         self.simulator = simulator
+        self._numbers = itertools.count(1)
         port = free_port()
         more = settings(port, simulator, **payments)
         more["apps"] = [{"module": "tests.live.apps.deliveries:app"}]
@@ -36,11 +38,21 @@ class Shop:
         more["log"] = log or {}
         self.server = RtServer(place, more, port).start()
         simulator.settings(webhook_url=self.server.url("/payment/webhook/"))
+        self.opens()
+
+    def opens(self):
+        self._before = {each["id"] for each in self.simulator.objects("transactions")}
 
     def sales(self):
         """What was charged at the gateway."""
-        found = self.simulator.objects("transactions")
+        found = [each for each in self.simulator.objects("transactions") if each["id"] not in self._before]
         return [each for each in found if each["type"] == "sale" and each["status"] != "processor_declined"]
+
+    def person(self):
+        return signed_up(self.server, f"paula{next(self._numbers)}")
+
+    def keeper(self):
+        return signed_up(self.server, "boss")
 
 
 @pytest.fixture
@@ -50,10 +62,27 @@ def simulator(tmp_path):
 
 
 @pytest.fixture
-def shop(tmp_path, simulator):
+def own_shop(tmp_path, simulator):
+    """For what has to be alone."""
     made = Shop(tmp_path, simulator)
     yield made
     made.server.stop()
+
+
+@pytest.fixture(scope="module")
+def shared_shop(tmp_path_factory):
+    place = tmp_path_factory.mktemp("shop")
+    with running(place) as simulator:
+        made = Shop(place, simulator)
+        yield made
+        made.server.stop()
+
+
+@pytest.fixture
+def shop(shared_shop):
+    shared_shop.opens()
+    yield shared_shop
+    shared_shop.server.check_log()
 
 
 def eventually(question, seconds=PATIENCE):
@@ -75,8 +104,8 @@ def sale(nonce, **more):
 def test_after_a_kill_in_the_middle_of_a_sale_exactly_one_transaction_is_there_and_the_payer_is_told(
     tmp_path, simulator
 ):
-    shop = Shop(tmp_path, simulator, timeout="20s")
-    payer = signed_up(shop.server, "paula")
+    shop = Shop(tmp_path, simulator, timeout="10s")
+    payer = shop.person()
     simulator.fault("POST /transactions", "work_then_silence")
     lost = []
 
@@ -110,7 +139,7 @@ def test_after_a_kill_in_the_middle_of_a_sale_exactly_one_transaction_is_there_a
 
 
 def test_a_double_click_and_a_request_that_is_sent_again_charge_once(shop):
-    payer = signed_up(shop.server, "paula")
+    payer = shop.person()
     answers = []
     clicks = [
         threading.Thread(target=lambda: answers.append(payer.post("/payment/process/", sale("fake-valid-visa-nonce"))))
@@ -127,7 +156,7 @@ def test_a_double_click_and_a_request_that_is_sent_again_charge_once(shop):
 
 
 def test_of_two_tabs_that_pay_one_order_one_does(shop):
-    payer = signed_up(shop.server, "paula")
+    payer = shop.person()
     _, order = payer.post("/payment/orders", {"item": "test-10"})
     first = payer.post("/payment/process/", {"order": order["order"], "nonce": "fake-valid-visa-nonce"})
     second = payer.post("/payment/process/", {"order": order["order"], "nonce": "fake-valid-mastercard-nonce"})
@@ -137,7 +166,7 @@ def test_of_two_tabs_that_pay_one_order_one_does(shop):
 
 
 def test_the_price_is_never_the_requests(shop):
-    payer = signed_up(shop.server, "paula")
+    payer = shop.person()
     status, answer = payer.post("/payment/process/", sale("fake-valid-visa-nonce", amount="0.01"))
     assert status in (200, 422)
     assert [each["amount"] for each in shop.sales()] == ["10.00"] * (status == 200)
@@ -156,7 +185,7 @@ def webhook(shop, signature, payload):
 
 def test_no_nonce_or_device_data_or_client_token_is_in_the_log_or_in_the_database(tmp_path, simulator):
     shop = Shop(tmp_path, simulator, log={"level": "debug"})
-    payer = signed_up(shop.server, "paula")
+    payer = shop.person()
     nonces = sorted(FAKE)
     for number, nonce in enumerate(nonces):
         body = {"item": "test-10", "nonce": nonce, "device_data": f"device data {nonce}", "save": number % 4 == 0}
@@ -186,19 +215,19 @@ def test_webhooks_of_strangers_and_of_any_size_are_refused(shop):
     assert webhook(shop, sample["bt_signature"], payload) == 200
 
 
-def test_applications_are_told_until_they_succeed(shop):
+def test_applications_are_told_until_they_succeed(own_shop):
     """The function of the application fails at first."""
-    shop.server.trouble = [".*"]
-    payer = signed_up(shop.server, "paula")
+    own_shop.server.trouble = [".*"]
+    payer = own_shop.person()
     status, answer = payer.post("/payment/process/", {"item": "test-held", "nonce": "fake-valid-visa-nonce"})
     assert (status, answer["order"]["state"]) == (200, "authorized")
     delivered = eventually(lambda: payer.read("/deliveries")[1])
     assert delivered == [[answer["order"]["order"], "authorized"]]
-    assert "the printer is out of paper" in shop.server.log
+    assert "the printer is out of paper" in own_shop.server.log
 
 
 def test_people_see_and_refund_nothing_of_others(shop):
-    payer, stranger = signed_up(shop.server, "paula"), signed_up(shop.server, "otto")
+    payer, stranger = shop.person(), shop.person()
     order = payer.post("/payment/process/", sale("fake-valid-visa-nonce"))[1]["order"]["order"]
     assert stranger.read(f"/payment/orders/{order}")[0] == 404
     assert stranger.post(f"/payment/orders/{order}/refund")[0] == 403
@@ -207,7 +236,7 @@ def test_people_see_and_refund_nothing_of_others(shop):
 
 
 def test_staff_never_give_back_more_than_is_left(shop):
-    payer, staff = signed_up(shop.server, "paula"), signed_up(shop.server, "boss")
+    payer, staff = shop.person(), shop.keeper()
     order = payer.post("/payment/process/", sale("fake-valid-visa-nonce"))[1]["order"]["order"]
     shop.simulator.settle()
     eventually(lambda: state_of(payer, order) == "settled")
@@ -217,8 +246,8 @@ def test_staff_never_give_back_more_than_is_left(shop):
     eventually(lambda: state_of(payer, order) == "refunded")
 
 
-def test_the_report_of_the_command_line_finds_nothing_amiss(shop, tmp_path):
-    payer = signed_up(shop.server, "paula")
+def test_the_report_of_the_command_line_finds_nothing_amiss(own_shop):
+    payer = own_shop.person()
     assert payer.post("/payment/process/", sale("fake-valid-visa-nonce"))[0] == 200
     command = [
         sys.executable,
@@ -228,7 +257,7 @@ def test_the_report_of_the_command_line_finds_nothing_amiss(shop, tmp_path):
         "reconcile",
         "--json",
     ]
-    command += ["--config", str(shop.server.place / "rtserver.toml"), "--url", shop.server.url()]
+    command += ["--config", str(own_shop.server.place / "rtserver.toml"), "--url", own_shop.server.url()]
     environment = {**os.environ, "PYTHONPATH": os.getcwd()}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
