@@ -12,7 +12,6 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from rtserver.core.errors import StoreError
 from rtserver.core.ports import Row, Transaction
@@ -173,7 +172,7 @@ class EventDelivery:
             await self._parts.database.run(_SWEEP, (self._parts.now - STAY,))
 
 
-def _tell(failure: Failure) -> None:
+def _tell(failure: Any) -> None:
     _log.failure("news of payments could not be handed on", failure)
 
 
