@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from urllib.parse import urlencode
 
 import pytest
@@ -55,27 +56,28 @@ class Shop:
         return signed_up(self.server, "boss")
 
 
-@pytest.fixture
-def simulator(tmp_path):
-    with running(tmp_path) as started:
-        yield started
+@contextmanager
+def open_shop(place, **settings):
+    with running(place) as simulator:
+        shop = Shop(place, simulator, **settings)
+        try:
+            yield shop
+            shop.server.stop()
+        finally:
+            shop.server.kill()
 
 
 @pytest.fixture
-def own_shop(tmp_path, simulator):
+def own_shop(tmp_path):
     """For what has to be alone."""
-    made = Shop(tmp_path, simulator)
-    yield made
-    made.server.stop()
+    with open_shop(tmp_path) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
 def shared_shop(tmp_path_factory):
-    place = tmp_path_factory.mktemp("shop")
-    with running(place) as simulator:
-        made = Shop(place, simulator)
+    with open_shop(tmp_path_factory.mktemp("shop")) as made:
         yield made
-        made.server.stop()
 
 
 @pytest.fixture
@@ -101,12 +103,14 @@ def sale(nonce, **more):
     return {"item": "test-10", "nonce": nonce, **more}
 
 
-def test_after_a_kill_in_the_middle_of_a_sale_exactly_one_transaction_is_there_and_the_payer_is_told(
-    tmp_path, simulator
-):
-    shop = Shop(tmp_path, simulator, timeout="10s")
+def test_after_a_kill_in_the_middle_of_a_sale_exactly_one_transaction_is_there_and_the_payer_is_told(tmp_path):
+    with open_shop(tmp_path, timeout="10s") as shop:
+        kill_in_the_middle_of_a_sale(shop)
+
+
+def kill_in_the_middle_of_a_sale(shop):
     payer = shop.person()
-    simulator.fault("POST /transactions", "work_then_silence")
+    shop.simulator.fault("POST /transactions", "work_then_silence")
     lost = []
 
     def pay():
@@ -135,7 +139,6 @@ def test_after_a_kill_in_the_middle_of_a_sale_exactly_one_transaction_is_there_a
                 assert news["record"]["order"] == order
     assert state_of(payer, order) == "paid"
     assert len(shop.sales()) == 1
-    shop.server.stop()
 
 
 def test_a_double_click_and_a_request_that_is_sent_again_charge_once(shop):
@@ -183,8 +186,12 @@ def webhook(shop, signature, payload):
     return answer.status
 
 
-def test_no_nonce_or_device_data_or_client_token_is_in_the_log_or_in_the_database(tmp_path, simulator):
-    shop = Shop(tmp_path, simulator, log={"level": "debug"})
+def test_no_nonce_or_device_data_or_client_token_is_in_the_log_or_in_the_database(tmp_path):
+    with open_shop(tmp_path, log={"level": "debug"}) as shop:
+        pay_with_every_nonce(shop)
+
+
+def pay_with_every_nonce(shop):
     payer = shop.person()
     nonces = sorted(FAKE)
     for number, nonce in enumerate(nonces):
@@ -192,11 +199,13 @@ def test_no_nonce_or_device_data_or_client_token_is_in_the_log_or_in_the_databas
         assert payer.post("/payment/process/", body)[0] in (200, 402, 422)
     payer.post("/payment/methods", {"nonce": "no-nonce-at-all"})
     for fault in ("work_then_silence", "bad_xml"):
-        simulator.fault("POST /transactions", fault)
+        shop.simulator.fault("POST /transactions", fault)
         assert payer.post("/payment/process/", sale(f"a-nonce-{fault}"))[0] == 202
     secrets = [payer.read("/payment/token/")[1]["client_token"], "device data", "no-nonce-at-all", "a-nonce-", *nonces]
     shop.server.stop()
-    written = shop.server.log_file.read_bytes() + b"".join(each.read_bytes() for each in tmp_path.glob("*.db*"))
+    written = shop.server.log_file.read_bytes() + b"".join(
+        each.read_bytes() for each in shop.server.place.glob("*.db*")
+    )
     assert [each for each in secrets if each.encode() in written] == []
     assert len(written) > 100_000
 
