@@ -7,7 +7,7 @@ BENCH  ?=
 
 SOURCES := $(shell find rtserver twisted -name '*.py' -o -name '*.toml' -o -name '*.lua' -o -name '*.sql' -o -path '*/letter_templates/*' -o -path 'rtserver/web/pages/*' -type f)
 
-.PHONY: run test lint format bench bench-http autobahn-full proto docs-check clean
+.PHONY: run test lint format bench bench-http bench-payments autobahn-full proto docs-check clean
 
 run: $(VENV)/.run
 	$(BIN)/twistd -n --pidfile= rtserver
@@ -30,6 +30,9 @@ bench: $(VENV)/.run
 
 bench-http: $(VENV)/.run
 	$(BIN)/python -m bench.http $(BENCH)
+
+bench-payments: $(VENV)/.run
+	$(BIN)/python -m bench.payments $(BENCH)
 
 autobahn-full: $(VENV)/.test
 	scripts/prepare-tests

@@ -34,7 +34,7 @@ from bench.install import Missing, fetch
 from bench.load import LoadFailure
 from bench.peers.contender import program
 from bench.processes import Stage, StartFailure
-from bench.report import HTTP_FIGURES, Table, as_markdown, as_text, run_facts, with_figures
+from bench.report import HTTP_FIGURES, Table, as_markdown, as_text, run_facts, spread, with_figures
 
 NEEDED = (("wrk", WRK), ("gcc", program("gcc")))
 IN_FLIGHT = 16
@@ -162,12 +162,6 @@ def tables(results: Results) -> Iterator[Table]:
             if (name, load.name) in results
         ]
         yield Table(load.title, ["server", "answers/s", "p50 µs", "p99 µs", "CPU µs/answer"], rows)
-
-
-def spread(rounds: list[Figures], figure: str, digits: int) -> str:
-    values = [each[figure] for each in rounds]
-    found, low, high = (f"{value:,.{digits}f}" for value in (median(values), min(values), max(values)))
-    return f"{found} ({low} - {high})" if low != high else found
 
 
 def judge(results: Results) -> Iterator[Bar]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date
+from statistics import median
 from typing import NamedTuple
 
 from bench import machine
 from bench.bars import Bar
+from bench.load import Figures
 from bench.peers.contender import Contender
 from bench.plan import Kind, Scale
 from bench.results import Results
@@ -89,6 +91,13 @@ def tables(results: Results, contenders: list[Contender], scale: Scale) -> list[
     ]
 
 
+def spread(rounds: list[Figures], figure: str, digits: int) -> str:
+    """The median of a figure over some rounds, with the lowest and highest."""
+    values = [each[figure] for each in rounds]
+    found, low, high = (f"{value:,.{digits}f}" for value in (median(values), min(values), max(values)))
+    return f"{found} ({low} - {high})" if low != high else found
+
+
 def facts(results: Results, contenders: list[Contender], scale: Scale, command: str) -> list[tuple[str, str]]:
     """When, where, with what."""
     versions = [(contender.name, contender.version()) for contender in contenders]
@@ -135,6 +144,7 @@ def as_markdown(facts: list[tuple[str, str]], tables: list[Table], bars: list[Ba
 
 FIGURES = ("<!-- figures: written by the benchmark -->\n", "<!-- end of figures -->\n")
 HTTP_FIGURES = ("<!-- HTTP figures: written by the benchmark -->\n", "<!-- end of HTTP figures -->\n")
+PAYMENT_FIGURES = ("<!-- payment figures: written by the benchmark -->\n", "<!-- end of payment figures -->\n")
 
 
 def with_figures(page: str, figures: str, marks: tuple[str, str] = FIGURES) -> str:

@@ -27,6 +27,11 @@ def start(stage: Stage, channel: str) -> Target:
     )
     pid = stage.spawn(TWISTD, "-n", "--pidfile=", "rtserver", "--config", config, ports=(port,), PYTHONPATH=str(ROOT))
     wait_until_upgraded(port, PATH)
+    return target_of(stage, port, pid, channel)
+
+
+def target_of(stage: Stage, port: int, pid: int, channel: str) -> Target:
+    """Subscribers of one channel, and publications on it by Redis."""
     return Target(
         port=port,
         path=PATH,

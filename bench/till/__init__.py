@@ -1,0 +1,1 @@
+"""Payments beside subscribers: the shop that is measured (``shop``), its payers (``people``), and how they pay (``payers``)."""
