@@ -43,6 +43,11 @@ _LOOKED = """
 _LATEST = f"""
     select {_COLUMNS} from rt_pay_attempts where op = 'sale' and order_id in ({{}}) order by sent_at, checks desc
 """
+_REFUSED = """
+    select count(*) from rt_pay_attempts as attempt join rt_pay_orders as paid on paid.id = attempt.order_id
+    where paid.user_id = ? and attempt.sent_at > ? and attempt.op = 'sale'
+        and attempt.state in ('declined', 'rejected', 'invalid', 'failed')
+"""
 
 
 async def begin(runs: Runs, attempt: Attempt, request: tuple[str, str] = ("", "")) -> None:
@@ -71,6 +76,12 @@ async def by_request(runs: Runs, key: str) -> tuple[Attempt, str] | None:
 async def release(runs: Runs, id: str) -> None:
     """From now on another attempt may have the key of this one."""
     await runs.run("update rt_pay_attempts set request_key = null where id = ?", (id,))
+
+
+async def refused_since(runs: Runs, user_id: str, since: int) -> int:
+    """How many payments of a person were refused, for whatever reason that the payer could know."""
+    rows = await runs.run(_REFUSED, (user_id, since))
+    return int(rows[0][0])
 
 
 async def of_order(runs: Runs, order_id: str) -> list[Attempt]:

@@ -47,6 +47,12 @@ class _Begun:
     item: SaleItem | None = field(default=None)
 
 
+MOST_REFUSED = 20
+"""Payments of a person that may be refused within ``LUCK_TIME``, until the next ones are not even tried."""
+LUCK_TIME = 3_600_000
+"""Milliseconds."""
+
+
 class Checkout:
     """``start_order`` and ``pay`` raise ``PaymentRefused`` for what cannot be, ``StoreUnavailable`` when nothing can be written
     now, and ``GatewayAway`` or ``GatewayRefused`` when the vault is needed and cannot be had."""
@@ -148,11 +154,21 @@ class Checkout:
             order_id = order_id or (attempt.order_id if body == named.body else "")
         if request.method:
             await self._check_method(transaction, payer, request.method)
+        await self._check_luck(transaction, payer)
         order = await self._order(transaction, payer, order_id, request.item)
         begun = await self._attempt(transaction, order, named)
         if request.saves_method and begun.item is not None:
             await customers.saving(transaction, payer.id, self._parts.now)
         return begun
+
+    async def _check_luck(self, transaction: Transaction, payer: Payer) -> None:
+        """Whoever tries out stolen cards has most of them refused."""
+        if await attempts.refused_since(transaction, payer.id, self._parts.now - LUCK_TIME) >= MOST_REFUSED:
+            raise PaymentRefused(
+                "too_many_refused",
+                "Too many of your payments were refused in the last hour: ask your bank, and try again later.",
+                status=429,
+            )
 
     async def _check_method(self, transaction: Transaction, payer: Payer, token: str) -> None:
         kept = await methods.find(transaction, token)

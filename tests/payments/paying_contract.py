@@ -8,6 +8,7 @@ from twisted.internet.defer import CancelledError, Deferred, gatherResults
 
 from rtserver.core.payments import Money
 from rtserver.payments import items
+from rtserver.payments.checkout import LUCK_TIME, MOST_REFUSED
 from rtserver.payments.records import AttemptState, Op, Order, OrderState
 from tests.payments.fake_gateway import approves, breaks, is_busy, refuses, tells, waits
 from tests.payments.shop import ADA, BOB, BOOK, KEEPER, Shop, changed, checks_of, refusal
@@ -42,6 +43,17 @@ async def check_the_attempt_is_written_down_before_the_gateway_is_asked(shop: Sh
     assert attempt.state is AttemptState.SENDING
     gate.callback(None)
     assert (await paying).result == "done"
+
+
+async def check_who_tries_out_stolen_cards_is_stopped_for_an_hour(shop: Shop) -> None:
+    for _ in range(MOST_REFUSED):
+        shop.gateway.will(Op.SALE, refuses(AttemptState.DECLINED, "2000", "Do Not Honor", True))
+        assert (await shop.pay()).result == "declined"
+    refused = await refusal(shop.pay())
+    assert (refused.code, refused.status) == ("too_many_refused", 429)
+    assert (await shop.pay(BOB)).result == "done"
+    shop.clock.advance(LUCK_TIME / 1000 + 1)
+    assert (await shop.pay()).result == "done"
 
 
 async def check_a_declined_card_leaves_the_order_open_for_another_card(shop: Shop) -> None:

@@ -27,7 +27,7 @@ class Buying:
             self.process: Door(
                 "POST",
                 "/payment/process/",
-                (202, 401, 402, 404, 409, 422),
+                (202, 401, 402, 404, 409, 422, 429),
                 asks_gateway=True,
                 meanings={200: "It is done"},
                 outcome=PaymentAnswer,

@@ -41,6 +41,7 @@ MEANINGS = {
     404: "There is nothing of this name for this person",
     409: "It does not fit to what happened before, or is under way: try again after the seconds of Retry-After",
     422: "What was sent does not fit, or the gateway found mistakes: each is told",
+    429: "Too many payments of this person, or of this order, were refused: nothing was tried",
     503: "Not now: try again after the seconds of Retry-After",
 }
 """What further statuses mean."""
