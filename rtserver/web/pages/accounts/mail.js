@@ -80,4 +80,6 @@ if (token && websocket) {
 }
 
 setInterval(() => client?.state !== State.CONNECTED && ask(), ASK_EVERY);
+// Digits that are on their way may confirm: the push would be faster than their answer, with its cookie of the new session.
+document.addEventListener("submit", () => (isLeaving = true));
 window.addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
