@@ -321,6 +321,10 @@ async def check_stopping_lets_letters_end_and_takes_back_what_hangs(harness: Sto
     stopping = Deferred.fromCoroutine(bureau.office.stop())
     ends.callback(None)
     await bureau.until(harness, ("sent", 1), ("new", 1))
+    # The lease is given back first, which takes its time.
+    await eventually(
+        harness, lambda: any(each.func == bureau.office._recall for each in bureau.clock.getDelayedCalls())
+    )
     assert not stopping.called
     bureau.clock.advance(GRACE)
     await stopping
