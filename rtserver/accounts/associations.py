@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from rtserver.accounts.rows import Runs
 from rtserver.core.ports import Value
+from rtserver.core.rows import Runs
 
 MOST = 1000
 """Associations that one question gives."""

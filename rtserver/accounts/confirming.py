@@ -15,11 +15,11 @@ from rtserver.accounts.parts import Asker, Parts
 from rtserver.accounts.passwords import checked_password, password_mark
 from rtserver.accounts.proving import ask_again, codes_of, count_letter, guard, guard_owner, is_own, refusal, use
 from rtserver.accounts.records import Account, Proof, ProofState, Purpose
-from rtserver.accounts.rows import ms
 from rtserver.accounts.staff import staff_norms
 from rtserver.core.accounts import DIGIT_TRIES, DIGITS, RESEND, parse_address, same_digits
 from rtserver.core.errors import Conflict
 from rtserver.core.ports import Transaction
+from rtserver.core.rows import ms
 
 SIGNS_IN = frozenset((Purpose.SIGN_UP, Purpose.PROVIDER))
 """Confirmations after which the browser that began is signed in."""

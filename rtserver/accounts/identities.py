@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from rtserver.accounts.records import Identity
-from rtserver.accounts.rows import Runs, as_json, is_id, of_json, printable
+from rtserver.accounts.rows import printable
 from rtserver.core.ports import Row
+from rtserver.core.rows import Runs, as_json, is_id, of_json
 
 LONGEST_HANDLE = 200
 

@@ -11,10 +11,10 @@ from rtserver.accounts.opening import open_account
 from rtserver.accounts.parts import Asker, Parts
 from rtserver.accounts.proving import Wanted, ask, count_letter, guard, is_own, use
 from rtserver.accounts.records import Account, Identity, Proof, Purpose
-from rtserver.accounts.rows import ms
 from rtserver.core.accounts import Address
 from rtserver.core.errors import Conflict
 from rtserver.core.ports import Transaction
+from rtserver.core.rows import ms
 
 ATTEMPTS = 5
 """Times that the transaction is tried when others take names, addresses or identities at the same moment."""

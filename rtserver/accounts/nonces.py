@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rtserver.accounts.rows import Runs
+from rtserver.core.rows import Runs
 
 _USE = "insert into rt_auth_nonces (scope, stamp, salt, created_at) values (?, ?, ?, ?) on conflict do nothing returning salt"
 _CONSUME = "delete from rt_auth_nonces where scope = ? and stamp = ? and salt = ? returning salt"

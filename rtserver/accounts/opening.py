@@ -8,10 +8,10 @@ from rtserver.accounts import users
 from rtserver.accounts.errors import AccountRefused
 from rtserver.accounts.parts import Parts
 from rtserver.accounts.records import Account, NewAccount
-from rtserver.accounts.rows import Runs, ms
 from rtserver.accounts.staff import staff_norms
 from rtserver.core.accounts import Address, username_from, username_norm
 from rtserver.core.errors import Conflict
+from rtserver.core.rows import Runs, ms
 
 EMAIL_TAKEN = "rt_users.email_norm"
 

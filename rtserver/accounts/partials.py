@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from rtserver.accounts.errors import AccountRefused
-from rtserver.accounts.rows import Runs, hashed
+from rtserver.accounts.rows import hashed
+from rtserver.core.rows import Runs
 
 LARGEST = 256 * 1024
 """Characters of ``data``. It holds what the provider answered."""

@@ -17,7 +17,7 @@ from rtserver.accounts.lasting import to_its_end
 from rtserver.accounts.parts import Parts
 from rtserver.accounts.proving import Wanted, address_of, ask, count_letter
 from rtserver.accounts.records import Account, Proof, Purpose, Session
-from rtserver.accounts.rows import Runs, hashed, ms
+from rtserver.accounts.rows import hashed
 from rtserver.core.accounts import (
     PASSWORD,
     SIGN_IN,
@@ -35,6 +35,7 @@ from rtserver.core.accounts import (
     username_norm,
 )
 from rtserver.core.ports import Transaction
+from rtserver.core.rows import Runs, ms
 
 LONGEST_NAME = 254
 

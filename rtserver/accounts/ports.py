@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from rtserver.accounts.records import Proof
 
 if TYPE_CHECKING:
-    from rtserver.accounts.rows import Runs
+    from rtserver.core.rows import Runs
 
 LETTERS = (
     "confirm_sign_up",

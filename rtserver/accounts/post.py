@@ -17,9 +17,9 @@ from twisted.logger import Logger
 
 from rtserver.accounts.letters import Letter
 from rtserver.accounts.mailer import Mail, MailDelayed, Mailer, MailRefused, Undelivered
-from rtserver.accounts.rows import Runs, ms
 from rtserver.core.errors import RtError
 from rtserver.core.ports import Database, Value
+from rtserver.core.rows import Runs, ms
 
 _log = Logger()
 

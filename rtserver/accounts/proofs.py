@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rtserver.accounts.records import Proof, Purpose
-from rtserver.accounts.rows import Runs, as_json, hashed, is_id, of_json
+from rtserver.accounts.rows import hashed
 from rtserver.core.ports import Row, Value
+from rtserver.core.rows import Runs, as_json, is_id, of_json
 
 REDEEM_WITHIN = 3_600_000
 """Milliseconds after a confirmation in which the browser that began may go on with it."""

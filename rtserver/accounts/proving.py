@@ -13,8 +13,9 @@ from rtserver.accounts.errors import AccountRefused, NeedsSignIn
 from rtserver.accounts.parts import Asker, Parts
 from rtserver.accounts.proofs import NewProof
 from rtserver.accounts.records import Account, Proof, ProofState, Purpose
-from rtserver.accounts.rows import Runs, hashed, ms
+from rtserver.accounts.rows import hashed
 from rtserver.core.accounts import LETTER, LETTER_DAY, LETTER_REMOTE, Address, BadAddress, network, parse_address
+from rtserver.core.rows import Runs, ms
 
 SIGN_IN_PATH = "/auth/sign-in"
 LINK_PATH = "/auth/c/"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rtserver.accounts.errors import RateLimited
-from rtserver.accounts.rows import hashed, ms
+from rtserver.accounts.rows import hashed
 from rtserver.core.accounts import Rate
 from rtserver.core.ports import Database
+from rtserver.core.rows import ms
 
 _COUNT = """
     insert into rt_attempts (name, window_start, n, expires_at) values (?, ?, 1, ?)

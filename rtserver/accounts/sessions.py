@@ -13,8 +13,9 @@ from rtserver.accounts import proofs, sweeping
 from rtserver.accounts.errors import AccountRefused
 from rtserver.accounts.options import AccountsOptions
 from rtserver.accounts.records import Session
-from rtserver.accounts.rows import Runs, hashed, is_id, ms, printable
+from rtserver.accounts.rows import hashed, printable
 from rtserver.core.ports import Database, Row
+from rtserver.core.rows import Runs, is_id, ms
 
 ANONYMOUS_TTL = 1800
 """Seconds that the session of somebody who is not signed in lives unused."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from rtserver.accounts import users
 from rtserver.accounts.options import AccountsOptions
-from rtserver.accounts.rows import Runs
 from rtserver.core.accounts import parse_address
 from rtserver.core.ports import Database, Transaction
 
@@ -18,16 +18,12 @@ async def appoint(database: Database, options: AccountsOptions) -> list[str]:
     norms = staff_norms(options)
 
     async def work(transaction: Transaction) -> list[str]:
-        await _set(transaction, sorted(norms), is_staff=True)
+        for norm in sorted(norms):
+            await transaction.run("update rt_users set is_staff = 1 where email_norm = ?", (norm,))
         found = await transaction.run("select id, email_norm from rt_users where is_staff = 1")
         gone = [user_id for user_id, norm in found if norm not in norms]
         for user_id in gone:
-            await transaction.run("update rt_users set is_staff = 0 where id = ?", (user_id,))
+            await users.set_staff(transaction, user_id, False)
         return gone
 
     return await database.transact(work)
-
-
-async def _set(runs: Runs, norms: list[str], *, is_staff: bool) -> None:
-    for norm in norms:
-        await runs.run("update rt_users set is_staff = ? where email_norm = ?", (is_staff, norm))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rtserver.accounts.rows import Runs
 from rtserver.core.ports import Row, Value
+from rtserver.core.rows import Runs
 
 BATCH = 1000
 """Rows that one statement deletes, so that none holds the database for long."""

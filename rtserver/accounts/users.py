@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from rtserver.accounts.errors import AccountRefused
 from rtserver.accounts.records import Account, NewAccount
-from rtserver.accounts.rows import Runs, is_id
 from rtserver.core.accounts import MAX_USERNAME, username_norm
 from rtserver.core.ports import Row
+from rtserver.core.rows import Runs, is_id
 
 NUMBERS = (range(2, 20), range(20, 120), range(1_000, 1_100), range(100_000, 100_100))
 """Numbers that are tried for a name that is taken, a range at a time: few statements even for the thousandth "info"."""

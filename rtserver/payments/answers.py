@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rtserver.core.rows import Runs
 from rtserver.payments import attempts
 from rtserver.payments.records import Attempt, AttemptState, FieldError, Op, Order, OrderState
-from rtserver.payments.rows import Runs
 
 AMOUNT_MISMATCH = "amount_mismatch"
 """The code of an attempt that was approved for another amount than asked, and undone."""

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from rtserver.core.payments import Money
 from rtserver.core.ports import Row
+from rtserver.core.rows import Runs, as_json, is_id, of_json, places
 from rtserver.payments.records import Attempt, AttemptState, FieldError, Op, Outcome
-from rtserver.payments.rows import Runs, as_json, is_id, of_json, places
 
 MOST_ERRORS = 50
 LONGEST = 500

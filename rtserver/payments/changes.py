@@ -9,6 +9,7 @@ from typing import NamedTuple
 from rtserver.core.errors import Conflict
 from rtserver.core.payments import BadAmount, Money, parse_money
 from rtserver.core.ports import Transaction
+from rtserver.core.rows import Runs
 from rtserver.payments import attempts, dispute_rows, orders, transactions
 from rtserver.payments.answers import Answer, answer, record_of
 from rtserver.payments.calls import Calls
@@ -17,7 +18,7 @@ from rtserver.payments.moves import REFUNDABLE, VOIDABLE, Standing, Stored, stan
 from rtserver.payments.parts import Parts, Payer
 from rtserver.payments.records import Attempt, AttemptState, Op, Order
 from rtserver.payments.requests import check_key, in_progress, key_reused, not_found
-from rtserver.payments.rows import Runs, keyed
+from rtserver.payments.rows import keyed
 
 MOST_STEPS = 50
 """Calls for one request: an order that was settled in parts is given back part by part."""

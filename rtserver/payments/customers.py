@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rtserver.payments.rows import Runs
+from rtserver.core.rows import Runs
 
 _KEEP = "insert into rt_pay_customers (user_id, gateway_id, created_at) values (?, ?, ?) on conflict do nothing"
 

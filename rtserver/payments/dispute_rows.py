@@ -10,8 +10,8 @@ from typing import Any
 
 from rtserver.core.payments import Money
 from rtserver.core.ports import Row
+from rtserver.core.rows import Runs, is_id, places
 from rtserver.payments.records import GatewayDispute
-from rtserver.payments.rows import Runs, is_id, places
 
 RANKS = {
     "open": 0,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from rtserver.core.ports import Transaction
+from rtserver.core.rows import Runs
 from rtserver.payments import dispute_rows, events, orders, sightings, subscription_rows, transactions
 from rtserver.payments.calls import Calls
 from rtserver.payments.dispute_rows import rank
@@ -14,7 +15,6 @@ from rtserver.payments.errors import GatewayAway, GatewayRefused, PaymentRefused
 from rtserver.payments.parts import Parts, Payer
 from rtserver.payments.records import Attempt, GatewayDispute
 from rtserver.payments.requests import not_found
-from rtserver.payments.rows import Runs
 from rtserver.payments.subscription_rows import word
 
 LONGEST_EVIDENCE = 50_000

@@ -15,9 +15,9 @@ from twisted.logger import Logger
 
 from rtserver.core.errors import StoreError
 from rtserver.core.ports import Row, Transaction
+from rtserver.core.rows import as_json, of_json
 from rtserver.payments.parts import Parts
 from rtserver.payments.rounds import Rounds
-from rtserver.payments.rows import as_json, of_json
 
 _log = Logger()
 

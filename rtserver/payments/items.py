@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rtserver.core.payments import Money
 from rtserver.core.ports import Row
+from rtserver.core.rows import Runs, is_id
 from rtserver.payments.records import SaleItem
-from rtserver.payments.rows import Runs, is_id
 
 MOST = 500
 """Items that are listed."""

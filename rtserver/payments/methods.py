@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rtserver.core.ports import Row
+from rtserver.core.rows import Runs, is_id
 from rtserver.payments.records import SavedMethod
-from rtserver.payments.rows import Runs, is_id
 
 MOST = 50
 """Methods of one person."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rtserver.core.payments import Money
 from rtserver.core.ports import Row, Value
+from rtserver.core.rows import Runs, is_id
 from rtserver.payments.records import Order, OrderState, SaleItem
-from rtserver.payments.rows import Runs, is_id
 
 MOST = 200
 """Orders that are listed at once."""

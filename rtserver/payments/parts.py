@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from rtserver.core.ports import Database, Transaction
+from rtserver.core.rows import ms
 from rtserver.payments.options import PaymentsOptions
 from rtserver.payments.ports import Gateway
-from rtserver.payments.rows import ms
 
 MARGIN = 2.0
 """Seconds that a call may take beyond the time limits of its connection, until its outcome counts as unknown."""

@@ -11,6 +11,7 @@ from twisted.logger import Logger
 
 from rtserver.core.errors import RtError
 from rtserver.core.ports import Transaction
+from rtserver.core.rows import as_json
 from rtserver.payments import attempts, sightings, subscription_rows, transactions
 from rtserver.payments.calls import Calls
 from rtserver.payments.errors import PaymentRefused
@@ -19,7 +20,6 @@ from rtserver.payments.parts import Parts
 from rtserver.payments.records import GatewayTransaction
 from rtserver.payments.report import Difference, Finding, Report
 from rtserver.payments.rounds import Rounds
-from rtserver.payments.rows import as_json
 
 _log = Logger()
 

@@ -11,13 +11,13 @@ from dataclasses import replace
 from typing import TypeVar
 
 from rtserver.core.ports import Transaction
+from rtserver.core.rows import Runs, of_json
 from rtserver.payments import transactions
 from rtserver.payments.calls import Calls
 from rtserver.payments.errors import GatewayAway
 from rtserver.payments.ledger import Finished
 from rtserver.payments.parts import Parts
 from rtserver.payments.records import GatewayTransaction
-from rtserver.payments.rows import Runs, of_json
 
 T = TypeVar("T")
 S = TypeVar("S")

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from rtserver.core.errors import Conflict
 from rtserver.core.ports import Transaction
+from rtserver.core.rows import Runs
 from rtserver.payments import attempts, items, sightings, subscription_rows
 from rtserver.payments.answers import Answer, answer
 from rtserver.payments.calls import BUSY, TIMEOUT, Calls
@@ -22,7 +23,7 @@ from rtserver.payments.parts import Parts, Payer
 from rtserver.payments.reconciler import EMPTY, EMPTY_SEARCH, NEVER, UNDONE, Look
 from rtserver.payments.records import Attempt, AttemptState, GatewayTransaction, Op, Outcome, SaleItem
 from rtserver.payments.requests import check_key, in_progress, key_reused, not_found
-from rtserver.payments.rows import Runs, keyed
+from rtserver.payments.rows import keyed
 from rtserver.payments.subscription_rows import CHECKING, PAST_DUE, Subscription
 from rtserver.payments.subscriptions import Subscriptions, tell
 from rtserver.payments.vault import Vault

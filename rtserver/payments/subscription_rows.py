@@ -12,8 +12,8 @@ from typing import Any
 
 from rtserver.core.payments import Money
 from rtserver.core.ports import Row
+from rtserver.core.rows import Runs, is_id, places
 from rtserver.payments.records import SaleItem
-from rtserver.payments.rows import Runs, is_id, places
 
 CHECKING = "checking"
 """It was asked for, and whether it came to be is not known yet."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from rtserver.core.payments import Money
 from rtserver.core.ports import Row
+from rtserver.core.rows import Runs, as_json, is_id
 from rtserver.payments.moves import RANKS, Stored
 from rtserver.payments.records import GatewayTransaction
-from rtserver.payments.rows import Runs, as_json, is_id
 
 LONGEST_DETAILS = 8000
 """Characters of the details of one transaction; longer ones are not kept."""

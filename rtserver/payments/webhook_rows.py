@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from rtserver.core.ports import Row
+from rtserver.core.rows import Runs, places
 from rtserver.payments.records import Notification
-from rtserver.payments.rows import Runs, places
 
 LONGEST = 100
 """Characters of a kind and of an id that are kept."""

@@ -26,11 +26,11 @@ from social_core.storage import (
 
 from rtserver.accounts import associations, identities, nonces, partials, users
 from rtserver.accounts.records import Account, Identity
-from rtserver.accounts.rows import ms
 from rtserver.app.waiting import wait
 from rtserver.core.accounts import MAX_USERNAME, BadAddress, parse_address, username_norm
 from rtserver.core.errors import Conflict
 from rtserver.core.ports import Database
+from rtserver.core.rows import ms
 
 TOKENS = frozenset(
     {

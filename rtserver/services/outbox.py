@@ -19,6 +19,7 @@ from twisted.logger import Logger
 
 from rtserver.core.errors import BrokerError, BrokerUnavailable, RtError, StoreError
 from rtserver.core.ports import Database, Transaction
+from rtserver.core.rows import places
 from rtserver.services.throttle import Throttle
 
 _log = Logger()
@@ -224,7 +225,7 @@ class Outbox:
 
     async def _delete(self, ids: list[int]) -> None:
         if ids:
-            await self._database.run(_DELETE.format(", ".join("?" * len(ids))), ids)
+            await self._database.run(_DELETE.format(places(ids)), ids)
             self.stats.published += len(ids)
 
     async def _bury(self, dead: list[tuple[OutboxRow, str]]) -> None:
@@ -234,7 +235,7 @@ class Outbox:
         async def work(transaction: Transaction) -> None:
             for row, why in dead:
                 await transaction.run(_BURY, (why, time.time_ns() // 1_000_000, row.id))
-            await transaction.run(_DELETE.format(", ".join("?" * len(dead))), [row.id for row, _ in dead])
+            await transaction.run(_DELETE.format(places(dead)), [row.id for row, _ in dead])
             await transaction.run(_TRIM)
 
         await self._database.transact(work)

@@ -19,11 +19,11 @@ from rtserver.accounts.passwords import Passwords
 from rtserver.accounts.proving import Wanted, ask, guard, use
 from rtserver.accounts.rates import Rates
 from rtserver.accounts.records import Account, NewAccount, Proof, Purpose, Session
-from rtserver.accounts.rows import Runs
 from rtserver.accounts.sessions import Sessions
 from rtserver.accounts.users import Norms
 from rtserver.core.accounts import parse_address, username_norm
 from rtserver.core.ports import Database, Lease, Row, Transaction, Value
+from rtserver.core.rows import Runs
 from rtserver.services.links_signed import LinkSigner
 from tests.store_contract import begin
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from twisted.internet import reactor
 
-from rtserver.accounts.rows import as_json, hashed, is_id, ms, of_json, printable
+from rtserver.accounts.rows import hashed, printable
+from rtserver.core.rows import as_json, is_id, ms, of_json
 from rtserver.services.store_options import DatabaseOptions
 from rtserver.services.store_sqlite import SqliteStore
 from tests.accounts.proofs_contract import PROOFS_CHECKS

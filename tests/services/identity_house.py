@@ -23,10 +23,10 @@ from rtserver.accounts.parts import Asker, Parts
 from rtserver.accounts.providers import Providers
 from rtserver.accounts.rates import Rates
 from rtserver.accounts.records import Account, NewAccount
-from rtserver.accounts.rows import Runs
 from rtserver.accounts.sessions import Sessions
 from rtserver.accounts.social import Outcome, SignedIn
 from rtserver.accounts.users import Norms
+from rtserver.core.rows import Runs
 from rtserver.services.identity_social import SocialLogin
 from rtserver.services.store_options import DatabaseOptions
 from rtserver.services.store_sqlite import SqliteStore

@@ -13,9 +13,9 @@ from rtserver.accounts.options import AccountsOptions
 from rtserver.accounts.parts import Parts
 from rtserver.accounts.passwords import Passwords
 from rtserver.accounts.providers import Providers
-from rtserver.accounts.rows import ms
 from rtserver.accounts.tokens import ConnectionTokens
 from rtserver.core.accounts import USUAL_TARGET, safe_target
+from rtserver.core.rows import ms
 from rtserver.node import Log
 from rtserver.web.accounts.cookies import Cookies
 from rtserver.web.accounts.origin import Origins

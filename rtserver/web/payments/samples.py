@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from rtserver.core.payments import parse_money
+from rtserver.core.rows import Runs
 from rtserver.payments import items
 from rtserver.payments.records import SaleItem
-from rtserver.payments.rows import Runs
 
 PREFIX = "test-"
 """How the ids of the items begin."""
