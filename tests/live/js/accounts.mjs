@@ -1,62 +1,19 @@
-// Two people at two browsers: one begins to sign in, the letter is opened in the other. Prints what was seen as JSON objects,
-// one a line; {"ask": ...} wants something done outside, and waits for a line on the standard input.
-// Environment: PAGE (origin), CHROMIUM (program), SHOTS (folder of screenshots, or empty).
-import { createInterface } from 'node:readline';
-import { chromium } from 'playwright-core';
+// Two people at two browsers: one begins to sign in, the letter is opened in the other. See people.mjs for
+// what is printed. Environment: PAGE (origin), and that of people.mjs.
+import { ask, at, digitsOf, letterTo, profile as opened, shot, tell, typeDigits } from './people.mjs';
 
-const { PAGE, CHROMIUM, SHOTS } = process.env;
-const seen = { errors: [], steps: [] };
-const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-
-async function ask(what) {
-  console.log(JSON.stringify({ ask: what }));
-  await lines.next();
-}
-
-const browser = await chromium.launch({
-  executablePath: CHROMIUM,
-  timeout: 30_000,
-  args: [
-    '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync',
-    '--disable-background-networking', '--disable-component-update',
-    '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
-  ],
-});
-
-/** A browser with cookies of its own. */
-async function profile(options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1100, height: 800 }, ...options });
-  const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
-  page.on('pageerror', (error) => seen.errors.push(error.message));
-  page.on('console', (message) => message.type() === 'error' && seen.errors.push(message.text()));
-  return page;
-}
-
-let shots = 0;
-async function shot(page, name) {
-  if (SHOTS) await page.screenshot({ path: `${SHOTS}/${String((shots += 1)).padStart(2, '0')}-${name}.png`, fullPage: true });
-}
+const { PAGE } = process.env;
+const seen = { errors: [] };
+const profile = (options) => opened(seen.errors, options);
 
 const path = (page) => new URL(page.url()).pathname;
-const at = (page, where) => page.waitForURL((url) => url.pathname === where);
 const press = (page, name) => page.getByRole('button', { name }).first().click();
 
 /** The newest letter to an address: the path of its link, and its six digits. */
 async function letter(reader, address) {
-  for (let tries = 0; tries < 50; tries += 1) {
-    await reader.goto(`${PAGE}/auth/letters`);
-    const line = reader.locator('li', { hasText: address }).first();
-    if (await line.count()) {
-      await line.getByRole('link').click();
-      const text = await reader.locator('pre').textContent();
-      const found = { link: text.match(/\/auth\/c\/\S+/)?.[0], digits: text.match(/\b\d{6}\b/)?.[0] };
-      await shot(reader, 'letter');
-      return found;
-    }
-    await reader.waitForTimeout(200);
-  }
-  throw new Error(`no letter to ${address}`);
+  const text = await letterTo(reader, PAGE, address);
+  await shot(reader, 'letter');
+  return { link: text.match(/\/auth\/c\/\S+/)?.[0], digits: digitsOf(text) };
 }
 
 async function beginWithProvider(page, name, address) {
@@ -156,8 +113,7 @@ async function withoutScripts() {
   await beginWithPassword(first, 'ida@example.org');
   const { digits } = await letter(second, 'ida@example.org');
   await first.goto(first.url());
-  await first.fill('[name=digits]', digits);
-  await first.locator('main form', { has: first.locator('[name=digits]') }).locator('button').click();
+  await typeDigits(first, digits);
   await at(first, '/auth/profile');
   seen.withoutScripts = path(first);
   await press(first, /^Sign out$/);
@@ -184,14 +140,9 @@ async function everywhere(first) {
   seen.closed = await other.evaluate(() => window.ended);
 }
 
-try {
+await tell(seen, async () => {
   const [first] = await twoBrowsers();
   await everywhere(first);
   await afterRestart();
   await withoutScripts();
-} catch (error) {
-  seen.failed = String(error.stack ?? error);
-}
-await browser.close();
-console.log(JSON.stringify({ seen }));
-process.exit(0);
+});

@@ -1,43 +1,9 @@
-// Two people at two browsers: one signs up and pays, the other is staff and gives money back. Prints what was seen as JSON
-// objects, one a line; {"ask": ...} wants something done outside, and waits for a line on the standard input.
-// Environment: PAGE (origin), CHROMIUM (program), SHOTS (folder of screenshots, or empty).
-import { createInterface } from 'node:readline';
-import { chromium } from 'playwright-core';
+// Two people at two browsers: one signs up and pays, the other is staff and gives money back. See people.mjs
+// for what is printed. Environment: PAGE (origin), and that of people.mjs.
+import { ask, at, digitsOf, letterTo, profile, shot, tell, typeDigits } from './people.mjs';
 
-const { PAGE, CHROMIUM, SHOTS } = process.env;
+const { PAGE } = process.env;
 const seen = { errors: [], loads: 0 };
-const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-
-async function ask(what) {
-  console.log(JSON.stringify({ ask: what }));
-  await lines.next();
-}
-
-const browser = await chromium.launch({
-  executablePath: CHROMIUM,
-  timeout: 30_000,
-  args: [
-    '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync',
-    '--disable-background-networking', '--disable-component-update',
-    '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
-  ],
-});
-
-async function profile(options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1100, height: 900 }, ...options });
-  const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
-  page.on('pageerror', (error) => seen.errors.push(error.message));
-  page.on('console', (message) => message.type() === 'error' && seen.errors.push(message.text()));
-  return page;
-}
-
-let shots = 0;
-async function shot(page, name) {
-  if (SHOTS) await page.screenshot({ path: `${SHOTS}/p${String((shots += 1)).padStart(2, '0')}-${name}.png`, fullPage: true });
-}
-
-const at = (page, where) => page.waitForURL((url) => url.pathname === where);
 
 async function signUp(page, address, next) {
   await page.goto(`${PAGE}/auth/sign-up?next=${encodeURIComponent(next)}`);
@@ -46,18 +12,9 @@ async function signUp(page, address, next) {
   await page.locator('main form[action="/auth/sign-up"] button').click();
   await at(page, '/auth/mail');
   const reader = await page.context().newPage();
-  let digits;
-  for (let tries = 0; !digits && tries < 50; tries += 1) {
-    await reader.goto(`${PAGE}/auth/letters`);
-    const line = reader.locator('li', { hasText: address }).first();
-    if (await line.count()) {
-      await line.getByRole('link').click();
-      digits = (await reader.locator('pre').textContent()).match(/\b\d{6}\b/)?.[0];
-    } else await reader.waitForTimeout(200);
-  }
+  const digits = digitsOf(await letterTo(reader, PAGE, address));
   await reader.close();
-  await page.fill('[name=digits]', digits);
-  await page.locator('main form', { has: page.locator('[name=digits]') }).locator('button').click();
+  await typeDigits(page, digits);
   await at(page, next);
 }
 
@@ -76,8 +33,8 @@ const becomes = (page, state) =>
 const rowBecomes = (page, list, state) =>
   page.waitForFunction(([list, state]) => document.querySelector(`#${list} li`)?.dataset.state === state, [list, state], { timeout: 45_000 });
 
-try {
-  const payer = await profile();
+await tell(seen, async () => {
+  const payer = await profile(seen.errors);
   await signUp(payer, 'paula@example.org', '/payment/demo');
   await payer.waitForSelector('#items input', { state: 'attached' });
   await payer.waitForFunction(() => document.getElementById('live').dataset.state !== 'connecting');
@@ -99,7 +56,7 @@ try {
   await ask('everything is settled');
   await rowBecomes(payer, 'orders', 'settled');
 
-  const staff = await profile({ viewport: { width: 390, height: 844 }, colorScheme: 'dark' });
+  const staff = await profile(seen.errors, { viewport: { width: 390, height: 844 }, colorScheme: 'dark' });
   await signUp(staff, 'boss@example.org', '/payment/demo');
   await staff.waitForSelector('#all-orders li');
   await shot(staff, 'staff');
@@ -109,9 +66,4 @@ try {
   seen.refunded = await outcome(payer);
   await shot(payer, 'refunded');
   await shot(staff, 'staff-refunded');
-} catch (error) {
-  seen.failed = String(error.stack ?? error);
-}
-await browser.close();
-console.log(JSON.stringify({ seen }));
-process.exit(0);
+});
