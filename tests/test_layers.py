@@ -20,7 +20,9 @@ LAYERS = {
     "node": {"rtserver.core", "rtserver.node", "rtserver.feeds", "twisted.internet.defer", "msgspec"},
     "cluster": {"rtserver.core", "rtserver.node", "rtserver.cluster", "twisted.internet.defer", "msgspec"},
     "app": {"rtserver.app", "pydantic", "pydantic_core", "msgspec"},
-    "accounts": {"rtserver.core", "rtserver.accounts", "twisted.internet", "twisted.logger", "jinja2", "msgspec"},
+    "accounts": {
+        "rtserver.core", "rtserver.accounts", "rtserver.rounds", "twisted.internet", "twisted.logger", "jinja2", "msgspec",
+    },
     "protocols": {
         "rtserver.core", "rtserver.node", "rtserver.cluster", "rtserver.protocols", "rtserver.eager",
         "autobahn", "twisted", "zope.interface", "google.protobuf", "msgspec",
@@ -30,11 +32,11 @@ LAYERS = {
         "rtserver.accounts", "rtserver.payments", "jinja2", "pydantic", "twisted.web", "twisted.internet", "twisted.logger",
         "twisted.python", "zope.interface", "msgspec", "prometheus_client",
     },
-    "payments": {"rtserver.core", "rtserver.payments", "twisted.internet", "twisted.logger", "msgspec"},
+    "payments": {"rtserver.core", "rtserver.payments", "rtserver.rounds", "twisted.internet", "twisted.logger", "msgspec"},
     "simulator": {"rtserver.simulator", "twisted", "zope.interface", "defusedxml"},
     "services": {
         "rtserver.core", "rtserver.accounts", "rtserver.payments", "rtserver.services",
-        "rtserver.app.waiting", "rtserver.app.calling", "rtserver.threads",
+        "rtserver.app.waiting", "rtserver.app.calling", "rtserver.threads", "rtserver.rounds",
         "twisted", "zope.interface", "msgspec",
     },
     "config": {
@@ -61,6 +63,7 @@ LAYERS = {
         "rtserver.core", "rtserver.node", "rtserver.cluster", "rtserver.app", "rtserver.web", "rtserver.publisher",
         "rtserver.realtime", "rtserver.feeding", "rtserver.threads", "msgspec",
     },
+    "rounds": {"rtserver.core", "twisted.internet", "twisted.logger"},
     "eager": {"twisted.internet"},
     "demo": {"rtserver.core", "rtserver.node", "msgspec"},
     "demo_provider": {"rtserver.core", "rtserver.app", "jwt", "cryptography", "msgspec"},

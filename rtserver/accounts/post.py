@@ -17,9 +17,9 @@ from twisted.logger import Logger
 
 from rtserver.accounts.letters import Letter
 from rtserver.accounts.mailer import Mail, MailDelayed, Mailer, MailRefused, Undelivered
-from rtserver.core.errors import RtError
 from rtserver.core.ports import Database, Value
 from rtserver.core.rows import Runs, ms
+from rtserver.rounds import Rounds, Work
 
 _log = Logger()
 
@@ -101,17 +101,14 @@ class PostOffice:
 
     def __init__(self, parts: PostParts) -> None:
         self._parts = parts
-        self._lease = parts.database.lease(TABLE, self._gained, self._lost, self.wake)
-        self._held = False
-        self._stopping = False
-        self._working: Deferred[None] | None = None
-        self._resting: Deferred[None] | None = None
-        self._called = False
-        """Whether somebody called while a round was under way."""
+        work = Work(TABLE, "the post office", self._round, self._is_unfinished)
+        self._rounds = Rounds(parts.database, parts.reactor, work)
+        self._is_stopping = False
         self._under_way: dict[str, Deferred[None]] = {}
         self._changes: dict[str, _Change] = {}
         """What became of letters that is not written down yet. While there is any, no further letter is taken."""
         self._trouble = ""
+        """Why letters have to wait; told once, until one gets through."""
         self.sent = 0
         self.failed = 0
         self.expired = 0
@@ -140,90 +137,42 @@ class PostOffice:
     # Life
 
     async def start(self) -> None:
-        self._stopping = False
-        self._lease.start()
+        self._is_stopping = False
+        await self._rounds.start()
 
     async def stop(self) -> None:
         """Letters that are on their way may end within ``GRACE``; the others wait for the next start."""
-        self._stopping = True
-        await self._lease.stop()
-        self.wake()
-        if self._working is not None:
-            grace = self._parts.reactor.callLater(GRACE, self._recall)
-            await self._working
-            if grace.active():
-                grace.cancel()
+        self._is_stopping = True
+        grace = self._parts.reactor.callLater(GRACE, self._recall)
+        await self._rounds.stop()
+        if grace.active():
+            grace.cancel()
 
     def wake(self) -> None:
         """There may be letters."""
-        self._called = True
-        self._rise()
+        self._rounds.wake()
 
     def _recall(self) -> None:
         for sending in list(self._under_way.values()):
             sending.cancel()
 
-    def _gained(self) -> None:
-        self._held = True
-        if self._working is None:
-            self._working = Deferred.fromCoroutine(self._work())
-            self._working.addErrback(lambda failure: _log.failure("the post office stopped working", failure))
-            self._working.addBoth(self._ended)
-
-    def _lost(self) -> None:
-        self._held = False
-        self.wake()
-
-    def _ended(self, _: None) -> None:
-        self._working = None
-        if self._held:
-            self._gained()
-
-    async def _work(self) -> None:
-        while self._held or self._under_way or self._changes:
-            self._called = False
-            try:
-                await self._round()
-            except Exception as error:
-                self._tell_of_round(error)
-                if self._is_hopeless():
-                    return
-                await self._rest()
-            else:
-                if not self._called:
-                    await self._rest()
-
-    def _is_hopeless(self) -> bool:
-        """At the end the database is away: what is not marked as sent is sent again."""
-        return self._stopping and not self._under_way
-
-    async def _rest(self) -> None:
-        if not (self._held or self._under_way or self._changes):
-            return
-        self._resting = Deferred()
-        timer = self._parts.reactor.callLater(INTERVAL, self._rise)
-        await self._resting
-        if timer.active():
-            timer.cancel()
-
-    def _rise(self) -> None:
-        resting, self._resting = self._resting, None
-        if resting is not None:
-            resting.callback(None)
-
     # Sending
 
-    async def _round(self) -> None:
-        await self._write_down()
-        if not self._held:
-            return
-        await self._look()
-        free = self._parts.connections - len(self._under_way)
-        if free <= 0:
-            return
-        for letter_id, rcpt, tries in await self._parts.database.run(_DUE, (self._now(), free)):
-            if self._held and letter_id not in self._under_way:
-                await self._take(_Taken(letter_id, rcpt, tries + 1))
+    def _is_unfinished(self) -> bool:
+        return bool(self._under_way or self._changes)
+
+    async def _round(self) -> float:
+        try:
+            await self._write_down()
+        except Exception:
+            if self._is_stopping and not self._under_way:
+                # The database is away at the end: what is not marked as sent is sent again.
+                self._changes.clear()
+            raise
+        if self._rounds.is_held:
+            await self._look()
+            await self._take_due()
+        return INTERVAL
 
     async def _write_down(self) -> None:
         for letter_id, change in list(self._changes.items()):
@@ -236,6 +185,14 @@ class PostOffice:
             self.expired += 1
             _log.warn("letter {id} was not sent in time: its link has ended", id=letter_id)
         ((self.waiting,),) = await database.run(_COUNT)
+
+    async def _take_due(self) -> None:
+        free = self._parts.connections - len(self._under_way)
+        if free <= 0:
+            return
+        for letter_id, rcpt, tries in await self._parts.database.run(_DUE, (self._now(), free)):
+            if self._rounds.is_held and letter_id not in self._under_way:
+                await self._take(_Taken(letter_id, rcpt, tries + 1))
 
     async def _take(self, taken: _Taken) -> None:
         if taken.attempt > ATTEMPTS:
@@ -281,24 +238,14 @@ class PostOffice:
         self.retried += 1
         then = self._now() + SPACING[taken.attempt - 1] * 1000
         self._changes[taken.id] = (_DELAY, (why.code, then, taken.id))
-        self._tell(f"{why}, letter {taken.id}", about=why.reason)
+        if self._trouble != why.reason:
+            self._trouble = why.reason
+            _log.warn("letters have to wait: {why}, letter {id}", why=str(why), id=taken.id)
 
     def _give_up(self, taken: _Taken, why: Undelivered) -> None:
         self.failed += 1
         self._changes[taken.id] = (_END, (LetterState.FAILED.value, why.code, self._now(), taken.id))
         _log.warn("letter {id} is given up: {why}", id=taken.id, why=str(why))
-
-    def _tell_of_round(self, error: Exception) -> None:
-        if isinstance(error, RtError):
-            self._tell(f"the database: {error}")
-        else:
-            _log.failure("a round of the post office failed")
-
-    def _tell(self, line: str, about: str = "") -> None:
-        """Once for each trouble, until a letter gets through."""
-        if self._trouble != (about or line):
-            self._trouble = about or line
-            _log.warn("letters have to wait: {why}", why=line)
 
     def _now(self) -> int:
         return ms(self._parts.unix())

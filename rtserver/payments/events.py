@@ -17,7 +17,7 @@ from rtserver.core.errors import StoreError
 from rtserver.core.ports import Row, Transaction
 from rtserver.core.rows import as_json, of_json
 from rtserver.payments.parts import Parts
-from rtserver.payments.rounds import Rounds
+from rtserver.rounds import Rounds, Work
 
 _log = Logger()
 
@@ -99,7 +99,7 @@ class EventDelivery:
     def __init__(self, parts: Parts, functions: Sequence[OnPayment]) -> None:
         self._parts = parts
         self._functions = tuple(functions)
-        self._rounds = Rounds(parts, TABLE, self._round, "handing on news of payments")
+        self._rounds = Rounds(parts.database, parts.reactor, Work(TABLE, "handing on news of payments", self._round))
         self._swept_at = float("-inf")
         self._under_way: dict[int, Deferred[None]] = {}
         """By the number of the event: fires when it is dealt with."""

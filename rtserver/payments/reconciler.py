@@ -22,7 +22,7 @@ from rtserver.payments.ledger import is_its
 from rtserver.payments.moves import CAPTURED, outcome_of
 from rtserver.payments.parts import Parts
 from rtserver.payments.records import Attempt, AttemptState, GatewayTransaction, Op, Outcome
-from rtserver.payments.rounds import Rounds
+from rtserver.rounds import Rounds, Work
 
 _log = Logger()
 
@@ -73,7 +73,7 @@ class Reconciler:
             Op.REFUND: self._look_at_refund,
             **(others or {}),
         }
-        self._rounds = Rounds(parts, TABLE, self.round, "looking for unknown payments")
+        self._rounds = Rounds(parts.database, parts.reactor, Work(TABLE, "the search for unknown payments", self.round))
 
     async def start(self) -> None:
         await self._rounds.start()

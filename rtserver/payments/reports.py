@@ -19,7 +19,7 @@ from rtserver.payments.moves import CAPTURED, Stored, is_open
 from rtserver.payments.parts import Parts
 from rtserver.payments.records import GatewayTransaction
 from rtserver.payments.report import Difference, Finding, Report
-from rtserver.payments.rounds import Rounds
+from rtserver.rounds import Rounds, Work
 
 _log = Logger()
 
@@ -53,7 +53,7 @@ class Reports:
         self._minute = minute_of(parts.options.reconcile_at)
         self._next = 0
         self._is_busy = False
-        self._rounds = Rounds(parts, LEASE, self.round, "the nightly report of payments")
+        self._rounds = Rounds(parts.database, parts.reactor, Work(LEASE, "the nightly report of payments", self.round))
 
     async def start(self) -> None:
         if self._minute is not None:

@@ -19,9 +19,9 @@ from rtserver.payments.calls import Calls
 from rtserver.payments.disputes import Disputes
 from rtserver.payments.errors import GatewayRefused
 from rtserver.payments.parts import Parts
-from rtserver.payments.rounds import Rounds
 from rtserver.payments.subscriptions import Subscriptions
 from rtserver.payments.webhook_rows import Subject
+from rtserver.rounds import Rounds, Work
 
 _log = Logger()
 
@@ -60,7 +60,7 @@ class Webhooks:
             "subscription": self._look_at_subscription,
             "dispute": disputes.look,
         }
-        self._rounds = Rounds(parts, TABLE, self.round, "webhooks")
+        self._rounds = Rounds(parts.database, parts.reactor, Work(TABLE, "the queue of webhooks", self.round))
         self._swept_at = float("-inf")
         self._warned_at = float("-inf")
         self._unwarned = 0

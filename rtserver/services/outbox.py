@@ -20,6 +20,7 @@ from twisted.logger import Logger
 from rtserver.core.errors import BrokerError, BrokerUnavailable, RtError, StoreError
 from rtserver.core.ports import Database, Transaction
 from rtserver.core.rows import places
+from rtserver.rounds import Rounds, Work
 from rtserver.services.throttle import Throttle
 
 _log = Logger()
@@ -38,8 +39,6 @@ MAX_ATTEMPTS = 5
 """Publishes of one row that fail for another reason than that the broker cannot be reached."""
 INTERVAL = 1.0
 """Seconds between two looks at the table when nothing calls for one."""
-LONGEST_PAUSE = 5.0
-"""Seconds between two attempts while publishing fails."""
 
 _PUT = "insert into rt_outbox (channel, data, key) values (?, ?, ?)"
 _READ = """
@@ -94,85 +93,24 @@ class Outbox:
     def __init__(self, database: Database, publish: Publish, reactor: Any) -> None:
         self._database = database
         self._publish = publish
-        self._reactor = reactor
-        self._lease = database.lease(TABLE, self._gained, self._lost, self.wake)
-        self._held = False
-        self._reading: Deferred[None] | None = None
-        self._resting: Deferred[None] | None = None
-        self._called = False
-        """Whether somebody called while a round was under way."""
-        self._failures = 0
+        self._rounds = Rounds(database, reactor, Work(TABLE, "the outbox", self._round))
         self._attempts: dict[int, int] = {}
         self._throttle = Throttle(reactor.seconds)
         self.stats = OutboxStats()
 
     async def start(self) -> None:
-        self._lease.start()
+        await self._rounds.start()
 
     async def stop(self) -> None:
         """What is being published comes to its end; the rest stays in the table."""
-        await self._lease.stop()
-        if self._reading is not None:
-            await self._reading
+        await self._rounds.stop()
 
     def wake(self) -> None:
         """There may be rows."""
-        self._called = True
-        if not self._failures:
-            self._rise()
+        self._rounds.wake()
 
-    def _gained(self) -> None:
-        self._held = True
-        if self._reading is None:
-            self._reading = Deferred.fromCoroutine(self._read())
-            self._reading.addErrback(lambda failure: _log.failure("reading the outbox ended", failure))
-            self._reading.addBoth(self._ended)
-
-    def _lost(self) -> None:
-        self._held = False
-        self._rise()
-
-    def _ended(self, _: None) -> None:
-        self._reading = None
-        if self._held:
-            self._gained()
-
-    async def _read(self) -> None:
-        while self._held:
-            self._called = False
-            try:
-                full = await self._round()
-                self._failures = 0
-            except Exception as error:
-                self._failures += 1
-                self._tell(error)
-                await self._rest(min(LONGEST_PAUSE, 0.1 * 2 ** min(self._failures, 10)))
-            else:
-                if not full and not self._called:
-                    await self._rest(INTERVAL)
-
-    def _tell(self, error: Exception) -> None:
-        if not isinstance(error, RtError):
-            _log.failure("a round of the outbox failed")
-        elif self._throttle.ready():
-            _log.warn("the outbox has to wait: {why}", why=str(error))
-
-    async def _rest(self, seconds: float) -> None:
-        if not self._held:
-            return
-        self._resting = Deferred()
-        timer = self._reactor.callLater(seconds, self._rise)
-        await self._resting
-        if timer.active():
-            timer.cancel()
-
-    def _rise(self) -> None:
-        resting, self._resting = self._resting, None
-        if resting is not None:
-            resting.callback(None)
-
-    async def _round(self) -> bool:
-        """Publish the next rows. Returns whether there may be more. Raises the first problem that calls for a pause."""
+    async def _round(self) -> float:
+        """Publish the next rows. Raises the first problem that calls for a pause."""
         read = await self._database.run(_READ, (MAX_DATA, BATCH, MAX_BATCH))
         rows = [OutboxRow(*each) for each in read]
         self._attempts = {row.id: self._attempts[row.id] for row in rows if row.id in self._attempts}
@@ -186,7 +124,7 @@ class Outbox:
         for _, _, problem in outcomes:
             if problem is not None:
                 raise problem
-        return len(rows) > 0
+        return 0 if rows else INTERVAL
 
     async def _publish_all(
         self, rows: list[OutboxRow]
@@ -195,7 +133,7 @@ class Outbox:
         done: list[OutboxRow] = []
         dead: list[tuple[OutboxRow, str]] = []
         for row in rows:
-            if not self._held:
+            if not self._rounds.is_held:
                 break
             try:
                 await self._publish_one(row)

@@ -91,7 +91,7 @@ class Bureau:
         assert [each for each in self.clock.getDelayedCalls() if each.active()] == []
 
     def _observe(self, event: dict[str, Any]) -> None:
-        if event["log_namespace"] == "rtserver.accounts.post":
+        if event["log_namespace"] in ("rtserver.accounts.post", "rtserver.rounds"):
             self.events.append(event)
 
     def lines(self, level: Any = LogLevel.warn) -> list[str]:
@@ -117,7 +117,7 @@ class Bureau:
 
     async def settle(self, harness: StoreHarness) -> None:
         """Until the office rests (or waits for letters that are under way)."""
-        await eventually(harness, lambda: self.office._resting is not None or not self.office._held)
+        await eventually(harness, lambda: self.office._rounds.is_resting or not self.office._rounds.is_held)
 
 
 # From the writer to the mailer
@@ -347,7 +347,7 @@ async def check_what_was_sent_is_marked_when_the_database_is_back(harness: Store
         await bureau.later(harness, INTERVAL)
         await bureau.until(harness, ("sent", 1), ("sent", 1))
         assert len(bureau.mailer.sent) == 2
-        assert bureau.lines() == ["letters have to wait: the database: away"]
+        assert bureau.lines() == ["the post office has to wait: away"]
 
 
 async def check_nothing_of_a_letter_is_ever_logged(harness: StoreHarness) -> None:

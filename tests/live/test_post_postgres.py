@@ -34,8 +34,8 @@ async def test_of_two_servers_one_sends_and_the_other_takes_over(server: Postgre
         first, second = (Bureau(store, Clock()) for store in stores)
         async with second:
             async with first:
-                await eventually(harness, lambda: first.office._held or second.office._held)
-                holder, other = (first, second) if first.office._held else (second, first)
+                await eventually(harness, lambda: first.office._rounds.is_held or second.office._rounds.is_held)
+                holder, other = (first, second) if first.office._rounds.is_held else (second, first)
                 for number in range(20):
                     await (first, second)[number % 2].store.run(
                         "insert into rt_letters (id, kind, rcpt, raw, next_at, created_at) values (?, 'r', 'a@b.c', 'x', 0, 0)",
@@ -44,6 +44,6 @@ async def test_of_two_servers_one_sends_and_the_other_takes_over(server: Postgre
                 await first.until(harness, *[("sent", 1)] * 20)
                 assert (len(holder.mailer.sent), len(other.mailer.sent)) == (20, 0)
                 await holder.office.stop()
-                await eventually(harness, lambda: other.office._held)
+                await eventually(harness, lambda: other.office._rounds.is_held)
                 await other.put("noe@example.org")
                 await eventually(harness, lambda: len(other.mailer.sent) == 1)

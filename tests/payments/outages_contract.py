@@ -12,7 +12,7 @@ from rtserver.core.errors import StoreUnavailable
 from rtserver.core.ports import Database, Lease, Row, Transaction, Value
 from rtserver.payments.calls import SPARE, WRITE_PAUSES
 from rtserver.payments.records import AttemptState, Op, OrderState
-from rtserver.payments.rounds import PAUSE
+from rtserver.rounds import LONGEST_PAUSE
 from tests.payments.fake_gateway import is_lost_on_the_way, waits, works_then_loses_the_answer
 from tests.payments.shop import Shop, checks_of, refusal
 
@@ -132,11 +132,11 @@ async def check_looking_goes_on_after_the_database_was_away(shop: Shop) -> None:
     await shop.reconciler.start()
     for _ in range(10):
         await shop.turn()
-        shop.clock.advance(PAUSE)
+        shop.clock.advance(LONGEST_PAUSE)
     database.is_away = False
     while (await shop.order(answer)).state is not OrderState.PAID:
         await shop.turn()
-        shop.clock.advance(PAUSE)
+        shop.clock.advance(LONGEST_PAUSE)
     await shop.reconciler.stop()
 
 

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 
 from rtserver.core.errors import StoreUnavailable
-from rtserver.payments.rounds import Rounds
+from rtserver.rounds import FIRST_PAUSE, LONGEST_PAUSE, Rounds, Work
 
 
 class FakeLease:
@@ -37,8 +37,10 @@ class Bench:
         self.clock = Clock()
         self.turns = list(turns)
         self.rounds = 0
-        parts: Any = SimpleNamespace(reactor=self.clock, database=SimpleNamespace(lease=self._lease))
-        self.work = Rounds(parts, "a_table", self._round, "the work")
+        self.is_unfinished = False
+        database: Any = SimpleNamespace(lease=self._lease)
+        work = Work("a_table", "the work", self._round, lambda: self.is_unfinished)
+        self.work = Rounds(database, self.clock, work)
         succeed(None).addCallback(lambda _: Deferred.fromCoroutine(self.work.start()))
 
     def _lease(self, name: str, gained: Any, lost: Any, wake: Any) -> FakeLease:
@@ -64,7 +66,7 @@ def lines() -> Any:
     events: list[Any] = []
 
     def observe(event: Any) -> None:
-        if event.get("log_namespace") == "rtserver.payments.rounds":
+        if event.get("log_namespace") == "rtserver.rounds":
             events.append(event["log_level"].name)
 
     globalLogPublisher.addObserver(observe)
@@ -146,6 +148,43 @@ def test_a_trouble_is_said_once_until_a_round_gets_through(lines: list[str]) -> 
 def test_what_was_not_foreseen_is_logged_and_tried_again(logged_failures: list[Any], lines: list[str]) -> None:
     bench = Bench(RuntimeError("a bug"))
     bench.lease.gained()
-    bench.work.wake()
+    bench.clock.advance(FIRST_PAUSE)
     assert bench.rounds == 2 and lines == ["critical"]
     logged_failures.clear()
+
+
+def test_the_pause_grows_with_each_failure_and_calls_do_not_shorten_it() -> None:
+    away = StoreUnavailable("the database is away")
+    bench = Bench(*[away] * 8, 60, away)
+    bench.lease.gained()
+    for rounds, pause in enumerate([0.2, 0.4, 0.8, 1.6, 3.2, LONGEST_PAUSE, LONGEST_PAUSE, LONGEST_PAUSE], 1):
+        bench.lease.wake()
+        bench.clock.advance(pause - 0.01)
+        assert bench.rounds == rounds
+        bench.clock.advance(0.01)
+        assert bench.rounds == rounds + 1
+    bench.lease.wake()
+    bench.clock.advance(FIRST_PAUSE)
+    assert bench.rounds == 11
+
+
+def test_a_lost_lease_ends_a_pause() -> None:
+    bench = Bench(StoreUnavailable("the database is away"))
+    bench.lease.gained()
+    bench.lease.lost()
+    assert bench.rounds == 1 and bench.clock.getDelayedCalls() == []
+
+
+def test_what_is_unfinished_is_brought_to_its_end_without_the_lease() -> None:
+    bench = Bench(5, 5, 5)
+    bench.lease.gained()
+    bench.is_unfinished = True
+    bench.lease.lost()
+    assert bench.rounds == 2
+    bench.clock.advance(5)
+    assert bench.rounds == 3
+    stopped = bench.stop()
+    assert not stopped.called
+    bench.is_unfinished = False
+    bench.work.wake()
+    assert stopped.called and bench.clock.getDelayedCalls() == []
