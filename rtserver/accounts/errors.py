@@ -1,25 +1,17 @@
 """What accounts refuse.
 
-AccountRefused     a person asked for what cannot be; the sentence is for this person
+AccountRefused     what ``Refused`` says, about accounts
  ├── RateLimited   too often; may be tried again after ``retry_after``
  └── NeedsSignIn   the same may be asked again, signed in
 """
 
 from __future__ import annotations
 
-from rtserver.core.errors import RtError
+from rtserver.core.errors import Refused
 
 
-class AccountRefused(RtError):
-    """``code`` is stable and for programs, ``field`` the field of the form that is to be changed ("" for none), ``sentence``
-    says what to do and holds nothing secret. ``status`` is that of HTTP."""
-
-    def __init__(self, code: str, sentence: str, field: str = "", status: int = 400) -> None:
-        self.code = code
-        self.field = field
-        self.sentence = sentence
-        self.status = status
-        super().__init__(f"{code}: {sentence}")
+class AccountRefused(Refused):
+    """Who somebody is, or how they prove it, stands against it."""
 
 
 class RateLimited(AccountRefused):

@@ -11,9 +11,10 @@ RtError
  ├── BackendUnavailable   a hook's backend gave no usable answer
  ├── BrokerError       the broker could not do it; the sentence says what to do
  │    └── BrokerUnavailable   not now (connection lost, time-out): try again
- └── StoreError        the database could not do it; the sentence says what to do
-      ├── Conflict            a row with the same unique value is there already
-      └── StoreUnavailable    not now (down, overloaded, too slow): try again
+ ├── StoreError        the database could not do it; the sentence says what to do
+ │    ├── Conflict            a row with the same unique value is there already
+ │    └── StoreUnavailable    not now (down, overloaded, too slow): try again
+ └── Refused           a person asked for what cannot be; the sentence is for this person
 
 A peer sees only a code and the fixed sentence of the table. What really happened goes to the log.
 """
@@ -119,6 +120,18 @@ class StoreUnavailable(StoreError):
 
     What was asked for is done as a whole or not at all. It may be done when the connection was lost at the very end of it.
     """
+
+
+class Refused(RtError):
+    """``code`` is stable and for programs, ``field`` the field of the form that is to be changed ("" for none), ``sentence``
+    says what to do and holds nothing secret. ``status`` is that of HTTP."""
+
+    def __init__(self, code: str, sentence: str, field: str = "", status: int = 400) -> None:
+        self.code = code
+        self.field = field
+        self.sentence = sentence
+        self.status = status
+        super().__init__(f"{code}: {sentence}")
 
 
 # Reply.error: code, text, and whether the client may try again.

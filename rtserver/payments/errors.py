@@ -1,6 +1,6 @@
 """What payments refuse.
 
-PaymentRefused     a person asked for what cannot be; the sentence is for this person
+PaymentRefused     what ``Refused`` says, about payments
 GatewayAway        nothing can be learned from the gateway now
 GatewayBusy        too many calls wait for the gateway already: this one was never begun
 GatewayRefused     the gateway said no
@@ -10,19 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rtserver.core.errors import RtError
+from rtserver.core.errors import Refused, RtError
 from rtserver.payments.records import FieldError
 
 
-class PaymentRefused(RtError):
-    """``code`` is stable and for programs, ``field`` what is to be changed ("" for none); ``status`` is that of HTTP."""
-
-    def __init__(self, code: str, sentence: str, field: str = "", status: int = 400) -> None:
-        self.code = code
-        self.field = field
-        self.sentence = sentence
-        self.status = status
-        super().__init__(f"{code}: {sentence}")
+class PaymentRefused(Refused):
+    """The rules of the shop, or the state of an order, stand against it."""
 
 
 class GatewayAway(RtError):

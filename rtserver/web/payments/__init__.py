@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from rtserver.accounts.errors import AccountRefused
 from rtserver.app.endpoint import Endpoint, HTTPError
 from rtserver.app.parameters import Given
-from rtserver.payments.errors import PaymentRefused
+from rtserver.core.errors import Refused
 from rtserver.web.endpoints import Giver, TwistedIncoming
 from rtserver.web.payments.buying import Buying
 from rtserver.web.payments.desk import Desk, Flows
@@ -58,7 +57,7 @@ def payment_givers(desk: Desk) -> dict[type[Given], Giver]:
     async def give(kind: type[Given], incoming: TwistedIncoming) -> Given | None:
         try:
             return await Asked(incoming, desk).give(kind)
-        except (AccountRefused, PaymentRefused) as error:
+        except Refused as error:
             if error.status == 401:
                 return None
             raise HTTPError(error.status, error.sentence) from error
