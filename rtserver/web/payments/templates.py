@@ -16,7 +16,9 @@ PAGE = "payment.html"
 
 OWN = {
     "payments.css": "text/css; charset=utf-8",
-    **dict.fromkeys(("pay.js", "api.js", "live.js", "card.js", "lists.js"), "text/javascript; charset=utf-8"),
+    **dict.fromkeys(
+        ("pay.js", "api.js", "live.js", "card.js", "lists.js", "staff.js"), "text/javascript; charset=utf-8"
+    ),
 }
 """Files of ``web/pages/payments`` and their media types."""
 

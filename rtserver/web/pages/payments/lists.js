@@ -66,22 +66,28 @@ export function choice(name, value, { title, text = "", price = "", isTest = fal
 const chip = (state) =>
   make("span", { class: "chip", "data-tone": TONES[state] ?? "" }, WORDS[state] ?? state.replaceAll("_", " "));
 
-/** A button that does something once, and says below what went wrong. */
-function deed(label, named, run) {
+/** Does something once at a time, and says in `place`, within its row, what went wrong; that error is returned. */
+export async function act(place, run) {
+  const row = place.closest("li");
+  for (const each of row.querySelectorAll(".mistake, .said")) each.remove();
+  const buttons = row.querySelectorAll("button");
+  for (const each of buttons) each.disabled = true;
+  try {
+    const said = await run();
+    if (said) place.append(make("p", { class: "said soft", role: "status" }, said));
+    return null;
+  } catch (error) {
+    place.append(make("p", { class: "mistake", role: "alert" }, error.message));
+    return error;
+  } finally {
+    for (const each of buttons) each.disabled = false;
+  }
+}
+
+/** A button that does something. */
+export function deed(label, named, run) {
   const button = make("button", { type: "button", class: "plain", "aria-label": named }, label);
-  button.addEventListener("click", async () => {
-    const row = button.closest("li");
-    row.querySelector(".mistake")?.remove();
-    const buttons = row.querySelectorAll("button");
-    for (const each of buttons) each.disabled = true;
-    try {
-      await run();
-    } catch (error) {
-      row.append(make("p", { class: "mistake", role: "alert" }, error.message));
-    } finally {
-      for (const each of buttons) each.disabled = false;
-    }
-  });
+  button.addEventListener("click", () => act(button.closest("li"), run));
   return button;
 }
 
@@ -90,20 +96,60 @@ const deedsOf = (name, deeds) => {
   return buttons.length ? make("span", { class: "deeds" }, ...buttons) : "";
 };
 
-const sums = ({ state, refunded, captured, currency }) =>
-  state === "partly_refunded" ? `, ${refunded} of ${captured} ${currency} given back` : "";
+/** The exact difference of two amounts of one currency: "10.00" and "3.00" make "7.00". */
+export function minus(one, other) {
+  const digits = (one.split(".")[1] ?? "").length;
+  const whole = (text) => BigInt(text.replace(".", ""));
+  const text = String(whole(one) - whole(other)).padStart(digits + 1, "0");
+  return digits ? `${text.slice(0, -digits)}.${text.slice(-digits)}` : text;
+}
 
-/** `deeds`: [label, run] for each button. */
+/** How much of it, when it is not all; "" else. */
+export function part({ state, amount, captured, refunded, currency }) {
+  if (state === "partly_refunded") return `${refunded} of ${captured} ${currency} given back`;
+  const isPart = ["paid", "settled"].includes(state) && captured !== amount;
+  return isPart ? `${captured} of ${amount} ${currency} charged` : "";
+}
+
+/** `deeds`: what can be done to it, an element or "". */
 export function orderRow(order, name, deeds, person = "") {
-  const about = `${person}${when.format(order.created_at)}${sums(order)}`;
+  const about = [person, when.format(order.created_at), part(order)].filter(Boolean).join(", ");
   const said = order.state === "open" && order.message ? make("span", { class: "soft" }, order.message) : "";
   return make(
     "li",
     { "data-order": order.order, "data-state": order.state },
     make("p", {}, `${name} `, make("span", { class: "price" }, money(order)), make("span", { class: "soft" }, about), said),
     chip(order.state),
-    deedsOf(name, deeds),
+    deeds,
   );
+}
+
+/** A list of orders. A row stays as it is, with what is being typed there, until its order changes. */
+export class Orders {
+  #list;
+  #rowOf;
+  #made = new Map(); // order -> { mark, row }
+
+  constructor(list, rowOf) {
+    this.#list = list;
+    this.#rowOf = rowOf;
+  }
+
+  show(orders) {
+    for (const [n, each] of orders.entries()) {
+      const row = this.#row(each);
+      if (this.#list.children[n] !== row) this.#list.insertBefore(row, this.#list.children[n] ?? null);
+    }
+  }
+
+  #row(order) {
+    const [mark, known] = [JSON.stringify(order), this.#made.get(order.order)];
+    if (known?.mark === mark) return known.row;
+    const row = this.#rowOf(order);
+    known?.row.replaceWith(row);
+    this.#made.set(order.order, { mark, row });
+    return row;
+  }
 }
 
 export function methodRow(method, { choose, remove }) {

@@ -2,12 +2,15 @@
 
 import { get, insist, newKey, post, remove, setToken } from "./api.js";
 import { CardForm } from "./card.js";
-import { choice, describe, methodRow, money, orderRow, subscriptionRow, WORDS } from "./lists.js";
+import { choice, describe, methodRow, money, orderRow, Orders, part, subscriptionRow, WORDS } from "./lists.js";
 import { Live } from "./live.js";
+import { deeds } from "./staff.js";
 
 const ASK_EVERY = 5_000; // while an outcome is not known and there is no connection
 
 const SAVED_AFTER = [700, 2_500, 8_000];
+
+const NAMED_BY = 8; // characters of the id of a person
 
 const $ = (id) => document.getElementById(id);
 const form = $("buy");
@@ -113,9 +116,9 @@ const SENTENCES = {
   authorized: ["good", "The money is held."],
   paid: ["good", "Paid. Thank you!"],
   settled: ["good", "Paid and settled. Thank you!"],
-  voided: ["", "The payment was released: you are not charged."],
-  partly_refunded: ["", "A part of it was given back."],
-  refunded: ["", "The money was given back."],
+  voided: ["over", "The payment was released: you are not charged."],
+  partly_refunded: ["over", ""],
+  refunded: ["over", "The money was given back."],
   disputed: ["bad", "This payment is disputed."],
   failed: ["bad", "The payment failed when it was settled."],
 };
@@ -124,7 +127,7 @@ const SENTENCES = {
 function tellOrder(order) {
   shown = order.order;
   const [tone, text] = SENTENCES[order.state] ?? ["bad", order.message || `This order is ${WORDS[order.state]}.`];
-  tell(tone, text);
+  tell(tone, [text, part(order) && `${part(order)}.`].filter(Boolean).join(" "));
   $("outcome").dataset.order = order.state;
 }
 
@@ -217,36 +220,24 @@ function take(order) {
 
 const latest = (book) => [...book.values()].sort((one, other) => other.created_at - one.created_at);
 
+const deedsOf = (order) => (isStaff ? deeds(order, nameOf(order.item), changed) : "");
+const ownList = new Orders($("orders"), (each) => orderRow(each, nameOf(each.item), deedsOf(each)));
+const allList = new Orders($("all-orders"), (each) =>
+  orderRow(each, nameOf(each.item), deedsOf(each), `person ${each.user.slice(0, NAMED_BY)}`),
+);
+
 function showOrders() {
   $("no-orders").hidden = orders.size > 0;
-  $("orders").replaceChildren(...latest(orders).map((each) => orderRow(each, nameOf(each.item), isStaff ? deeds(each) : [])));
+  ownList.show(latest(orders));
 }
 
-function showOthers() {
-  const rows = latest(others).map((each) => orderRow(each, nameOf(each.item), deeds(each), `person ${each.user}, `));
-  $("all-orders").replaceChildren(...rows);
-}
+const showOthers = () => allList.show(latest(others));
 
-const DEEDS = {
-  authorized: [
-    ["Settle", "settle"],
-    ["Refund", "reverse"],
-  ],
-  paid: [["Refund", "reverse"]],
-  settled: [["Refund", "reverse"]],
-  partly_refunded: [["Refund the rest", "reverse"]],
-};
-
-/** What staff can do. The same press is done once, however often it arrives. */
-const deeds = ({ order, state }) =>
-  (DEEDS[state] ?? []).map(([label, verb]) => [label, () => change(`/payment/orders/${order}/${verb}`, newKey())]);
-
-async function change(path, key) {
-  const answer = await insist(path, {}, key);
-  for (const book of [orders, others]) if (book.has(answer.order.order)) put(book, answer.order);
+/** By staff. */
+function changed(order) {
+  for (const book of [orders, others]) if (book.has(order.order)) put(book, order);
   showOrders();
   showOthers();
-  if (answer.result !== "done" && answer.result !== "unknown") throw new Error(answer.message);
 }
 
 async function loadOrders() {
