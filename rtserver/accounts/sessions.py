@@ -21,6 +21,8 @@ ANONYMOUS_TTL = 1800
 """Seconds that the session of somebody who is not signed in lives unused."""
 TOUCH_INTERVAL = 60_000
 """Milliseconds between two notes that a session is in use."""
+REPLACED_STAYS = 60_000
+"""Milliseconds that it is known of a cookie that another one has taken its place: longer than requests are under way."""
 MOST_OF_USER = 50
 """Sessions of one person. The next one ends the one that was not seen for the longest time."""
 MOST_ITEMS = 64
@@ -41,6 +43,7 @@ _INSERT = """
     insert into rt_sessions (sid_hash, id, user_id, csrf, agent, remote, created_at, seen_at, expires_at)
     values (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+_INSERT_ONCE = f"{_INSERT} on conflict (sid_hash) do nothing"
 _INSERT_BY_PASSWORD = """
     insert into rt_sessions (sid_hash, id, user_id, csrf, agent, remote, created_at, seen_at, expires_at)
     select ?, ?, ?, ?, ?, ?, ?, ?, ? where exists (select 1 from rt_users where id = ? and password_hash = ?)
@@ -107,9 +110,22 @@ class Sessions:
                 "wrong_password", "The password was changed at this moment: sign in with the new one.", "", 401
             )
         if old is not None:
+            await self._remember(old)
             await self.end(old)
         await self._database.run(_TRIM, (user_id,))
         return session, cookie
+
+    async def was_replaced(self, cookie: str) -> bool:
+        """Whether this was the cookie of a session in whose place another one came just now. It is good for nothing any more;
+        but the browser has a better one, or will have it in a moment."""
+        sql = "select 1 from rt_sessions where sid_hash = ? and expires_at > ?"
+        return bool(await self._database.run(sql, (_replaced(hashed(cookie)), ms(self._unix()))))
+
+    async def _remember(self, old: Session) -> None:
+        """That ``old`` is replaced. The row that says so is no session: no cookie has such a hash."""
+        now = ms(self._unix())
+        mark = Session(_replaced(old.sid_hash), self._token(9), "", "", "", "", now, now, now + REPLACED_STAYS)
+        await self._database.run(_INSERT_ONCE, _values(mark))
 
     async def end(self, session: Session) -> None:
         await self._database.run("delete from rt_sessions where sid_hash = ?", (session.sid_hash,))
@@ -201,6 +217,10 @@ class Sessions:
 def _values(session: Session) -> Row:
     who = (session.sid_hash, session.id, session.user_id or None, session.csrf, session.agent, session.remote)
     return (*who, session.created_at, session.seen_at, session.expires_at)
+
+
+def _replaced(sid_hash: str) -> str:
+    return f"replaced:{sid_hash}"
 
 
 def _value(rows: list[Row]) -> str | None:

@@ -103,6 +103,7 @@ async def check_an_ended_session_is_over(tables: Tables) -> None:
     await tables.sessions.end(session)
     await tables.sessions.end(session)
     assert await tables.sessions.find(cookie) is None
+    assert not await tables.sessions.was_replaced(cookie)
 
 
 async def check_somebody_ends_all_sessions_or_all_others(tables: Tables) -> None:
@@ -165,12 +166,55 @@ async def check_too_many_sessions_of_a_person_end_the_oldest(tables: Tables) -> 
 
 async def check_people_who_sign_in_at_once_all_do(tables: Tables) -> None:
     people = [await tables.person(f"p{n}") for n in range(8)]
-    begun = [(await tables.sessions.begin("", ""))[0] for _ in people]
-    signing = [tables.sessions.sign_in(old, each.id, "", "") for old, each in zip(begun, people, strict=True)]
+    begun = [await tables.sessions.begin("", "") for _ in people]
+    signing = [tables.sessions.sign_in(old, each.id, "", "") for (old, _), each in zip(begun, people, strict=True)]
     made = await gatherResults([begin(each) for each in signing])
     found = [await tables.sessions.find(cookie) for _, cookie in made]
     assert [each.user_id for each in found if each] == [each.id for each in people]
-    assert len(await tables.rows("rt_sessions")) == 8
+    assert [await tables.sessions.find(cookie) for _, cookie in begun] == [None] * 8
+
+
+async def check_a_replaced_cookie_is_known_for_a_minute_and_good_for_nothing(tables: Tables) -> None:
+    ada = await tables.person()
+    begun, first = await tables.sessions.begin("Firefox", "192.0.2.1")
+    assert not await tables.sessions.was_replaced(first)
+    signed, second = await tables.sessions.sign_in(begun, ada.id, "", "")
+    assert await tables.sessions.was_replaced(first) and not await tables.sessions.was_replaced(second)
+    _, third = await tables.sessions.sign_in(signed, ada.id, "", "")
+    for cookie in (first, second):
+        assert await tables.sessions.was_replaced(cookie)
+        assert await tables.sessions.find(cookie) is None
+    assert not await tables.sessions.set_item(begun.sid_hash, "a", "1")
+    assert len(await tables.sessions.of_user(ada.id)) == 1
+    for other in ("", "x", "\0", "\ud800", third):
+        assert not await tables.sessions.was_replaced(other)
+    tables.unix += 59
+    assert await tables.sessions.was_replaced(first)
+    tables.unix += 1
+    assert not await tables.sessions.was_replaced(first)
+    await tables.sessions.sweep()
+    assert len(await tables.rows("rt_sessions")) == 1
+
+
+async def check_what_is_kept_of_a_replaced_session_opens_none(tables: Tables) -> None:
+    """Whoever reads the table cannot make a cookie of it, nor can a browser say the words of the row."""
+    ada = await tables.person()
+    begun, first = await tables.sessions.begin("", "")
+    await tables.sessions.sign_in(begun, ada.id, "", "")
+    stored = [row[0] for row in await tables.rows("rt_sessions")]
+    for cookie in (*stored, f"replaced:{first}", f"replaced:{hashed(first)}"):
+        assert await tables.sessions.find(cookie) is None
+        assert not await tables.sessions.was_replaced(cookie)
+    assert first not in await tables.everything()
+
+
+async def check_two_who_sign_in_by_one_session_at_once_both_do(tables: Tables) -> None:
+    ada = await tables.person()
+    begun, first = await tables.sessions.begin("", "")
+    signing = [tables.sessions.sign_in(begun, ada.id, "", "") for _ in range(4)]
+    made = await gatherResults([begin(each) for each in signing])
+    assert all([await tables.sessions.find(cookie) is not None for _, cookie in made])
+    assert await tables.sessions.find(first) is None and await tables.sessions.was_replaced(first)
 
 
 # Items

@@ -48,6 +48,11 @@ def test_it_asks_for_what_it_may_have_missed_when_it_connects(seen):
     assert seen["missed"]["asked"].count("POST /auth/proofs/p1/continue") == 1
 
 
+def test_it_asks_again_while_another_tab_signs_in(seen):
+    assert seen["overtaken"]["asked"].count("GET /auth/session") == 3
+    assert seen["overtaken"]["sent"] == "csrf=fresh&next=%2Fshop"
+
+
 def test_it_goes_where_it_wanted_when_another_tab_has_gone_on(seen):
     assert seen["elsewhere"]["path"] == "/shop"
     assert "POST /auth/proofs/p1/continue" not in seen["elsewhere"]["asked"]

@@ -58,7 +58,8 @@ class Signing:
     async def session(self, visit: Visit) -> SessionFacts | Response:
         """Who is signed in, and the token that every POST needs
 
-        A browser without a session gets one."""
+        A browser without a session gets one. ``csrf`` is "" for a browser that signs in at this very moment and asked with the
+        cookie of before: ask again."""
         await visit.begin()
         user = Person.of(visit.account) if visit.account is not None else None
         return json(SessionFacts(user=user, csrf=visit.csrf))

@@ -165,14 +165,22 @@ class Visit(Given):
     # What changes
 
     async def begin(self) -> Session | None:
-        """The session of the browser, a new one if need be. Who asks with HEAD wants nothing to be begun. Raises
-        ``RateLimited``."""
-        if self.session is None and self.method != "HEAD":
+        """The session of the browser, a new one if need be. Who asks with HEAD wants nothing to be begun, and who asks with GET
+        by the cookie before the present one may not lose that: its answer may be the last to arrive. Raises ``RateLimited``."""
+        if self.session is None and self.method != "HEAD" and not await self._is_overtaken():
             if self.remote:
                 await self._desk.parts.rates.spend(SESSION_REMOTE, network(self.remote))
             self.session, cookie = await self._desk.parts.sessions.begin(self.agent, self.remote)
             self._set(self._desk.cookies.session, cookie)
         return self.session
+
+    async def _is_overtaken(self) -> bool:
+        """Whether the browser has signed in while this was under way. A form is answered in any case: if the answer with the
+        new cookie was lost, the browser gets a session by sending it again."""
+        if self.method != "GET":
+            return False
+        cookie = self._incoming.cookie(self._desk.cookies.session)
+        return cookie is not None and await self._desk.parts.sessions.was_replaced(cookie)
 
     def know(self) -> str:
         """The key of this browser, a new one if need be, for as long as a letter is good."""

@@ -15,7 +15,8 @@ const browser = await chromium.launch({
   args: ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--host-resolver-rules=MAP * ~NOTFOUND'],
 });
 
-/** What a server that knows one letter answers. `world.state` is that of the letter; `world.user` is signed in. */
+/** What a server that knows one letter answers. `world.state` is that of the letter; `world.user` is signed in; `world.csrfs`
+ *  are the first tokens of its session. */
 function answer(world, request) {
   const { pathname } = new URL(request.url());
   world.asked.push(`${request.method()} ${pathname}`);
@@ -28,7 +29,7 @@ function answer(world, request) {
     return { contentType: 'application/json', body: JSON.stringify({ state: world.state }) };
   }
   if (pathname === '/auth/session')
-    return { contentType: 'application/json', body: JSON.stringify({ user: world.user, csrf: 'fresh' }) };
+    return { contentType: 'application/json', body: JSON.stringify({ user: world.user, csrf: world.csrfs?.shift() ?? 'fresh' }) };
   if (pathname.startsWith('/auth/static/')) {
     const name = pathname.slice('/auth/static/'.length);
     return { contentType: KINDS[name.split('.').pop()], body: readFileSync(`${FOLDER}/${name}`) };
@@ -94,6 +95,13 @@ const seen = {
     await until(page, '/auth/proofs/p1/continue');
   }),
   missed: await visit(welcome, { state: 'confirmed' }, (page) => until(page, '/auth/proofs/p1/continue')),
+  overtaken: await visit(welcome, { state: 'confirmed', csrfs: ['', ''] }, async (page, world) => {
+    for (let n = 0; n < 300 && askedFor(world, 'GET /auth/session') < 3; n += 1) {
+      await page.clock.fastForward(600);
+      await new Promise((done) => setTimeout(done, 20));
+    }
+    await until(page, '/auth/proofs/p1/continue');
+  }),
   elsewhere: await visit(welcome, { state: 'redeemed', user: { id: 'u1' } }, (page) => until(page, '/shop')),
   without: await visit((socket) => socket.close({ code: 3500, reason: 'no' }), {}, async (page, world) => {
     await settle(() => asks(world) === 1);

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from rtserver.app import App
 from rtserver.app.routes import Routes
 from rtserver.web.accounts import Member, Visit
 from rtserver.web.endpoints import EndpointsResource, Surroundings
+from tests.accounts.house import PASSWORD
 from tests.api_house import no_threads
 from tests.deadline import deadline
 from tests.line import Port
@@ -74,6 +77,37 @@ async def test_the_session_tells_who_is_signed_in(tmp_path: Path) -> None:
         }
         await web.house._plain.run("update rt_users set is_active = 0")
         assert await browser.user() == ""
+
+
+@pytest.mark.parametrize("path", ["/auth/session", "/auth/sign-in"])
+@deadline(10)
+async def test_an_answer_that_a_sign_in_has_overtaken_takes_nobody_the_new_session(tmp_path: Path, path: str) -> None:
+    async with web_house(tmp_path) as web:
+        await web.person()
+        browser = await web.browser().know()
+        slow = web.browser()
+        slow.jar = dict(browser.jar)  # a request that is under way with the cookie of now
+        await browser.sign_in()
+        for answer in (await slow.read(path), await slow.get(path), await slow.get("/auth/profile")):
+            assert answer.header("set-cookie") is None
+        assert await slow.user() == "" and await browser.user() == "ada"
+        web.house.unix += 61
+        assert (await slow.get(path)).header("set-cookie")
+
+
+@deadline(10)
+async def test_who_lost_the_answer_with_the_new_cookie_gets_a_session_by_the_next_form(tmp_path: Path) -> None:
+    async with web_house(tmp_path) as web:
+        await web.person()
+        browser = await web.browser().know()
+        lost = web.browser()
+        lost.jar = dict(browser.jar)
+        await browser.sign_in()
+        who = {"name": "ada", "password": PASSWORD}
+        assert (await lost.form("/auth/sign-in", who)).status == 403
+        lost.csrf = web.page()[1]["csrf"]
+        assert (await lost.form("/auth/sign-in", who)).status == 303
+        assert await lost.user() == "ada"
 
 
 @deadline(10)

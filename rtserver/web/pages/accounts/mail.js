@@ -20,14 +20,23 @@ const json = async (path) => {
   return answer.json();
 };
 
-/** Another tab of this browser may have signed in meanwhile: then the form needs the token of the new session. */
+/** Of the session that this browser has now: another tab may have signed in meanwhile. While it does so there is none. */
+async function csrfNow() {
+  for (let tries = 0; tries < 5; tries += 1) {
+    const { csrf } = await json("/auth/session");
+    if (csrf) return csrf;
+    await new Promise((done) => setTimeout(done, 500));
+  }
+  return "";
+}
+
 async function go() {
   if (isLeaving) return;
   isLeaving = true;
   place.dataset.state = "confirmed";
   place.textContent = "Confirmed. Going on…";
   try {
-    form.elements.csrf.value = (await json("/auth/session")).csrf;
+    form.elements.csrf.value = await csrfNow();
   } finally {
     form.submit();
   }
