@@ -11,6 +11,7 @@ import re
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import is_dataclass
+from decimal import Decimal
 from enum import Enum
 from functools import cache
 from typing import Annotated, Any, Literal, NewType, Protocol, Union, get_args, get_origin
@@ -30,7 +31,14 @@ MISTAKE_LIMIT = 1000
 """Mistakes that are listed; of more the client is told the number."""
 
 ECHO_LIMIT = 1_048_576
-"""Bytes that all inputs of one answer may have together: a small request must not become a huge answer."""
+"""Bytes of what was sent that one answer may have: inputs, and places, which are made of keys. A small request must not become
+a huge answer."""
+
+LISTING_LIMIT = 67_108_864
+"""Bytes that places may take in memory until it is known how long they are."""
+
+DEPTH = 200
+"""Keys that stand within each other; pydantic reads no deeper."""
 
 
 class Invalid(Exception):
@@ -80,9 +88,13 @@ class PydanticShape:
         try:
             return self._validate(value)
         except ValidationError as error:
-            raise Invalid(_mistakes(error, location, 0)) from None
+            raise Invalid(_mistakes(error, location, b"")) from None
 
-    parse_texts = parse
+    def parse_texts(self, value: Any, location: Location) -> Any:
+        try:
+            return self._validate(value)
+        except ValidationError as error:
+            raise Invalid(_mistakes(error, location, to_json(value))) from None
 
     def parse_json(self, text: bytes, location: Location) -> Any:
         try:
@@ -92,7 +104,7 @@ class PydanticShape:
                 only = error.errors(include_url=False, include_input=False)[0]
                 if only["type"] == "json_invalid" and not only["loc"]:
                     raise NotText(only["msg"]) from None
-            raise Invalid(_mistakes(error, location, len(text))) from None
+            raise Invalid(_mistakes(error, location, text)) from None
 
     def dump(self, value: Any) -> bytes:
         """Instances of models are taken as valid; what was changed in them since shows when they are written."""
@@ -166,14 +178,15 @@ def _builtins(value: Any) -> Any:
 
 
 @cache
-def _cached(annotation: Any) -> Shape:
+def _cached(annotation: Any, written: str) -> Shape:
+    """Unions of the same types are equal in any order, but the order decides what fits into several of them."""
     return _make(annotation)
 
 
 def shape(annotation: Any) -> Shape:
     """The shape of a type. Raises TypeError, with the remedy, for a type that neither library knows."""
     try:
-        return _cached(annotation)
+        return _cached(annotation, repr(annotation))
     except TypeError:
         return _make(annotation)
 
@@ -244,15 +257,17 @@ def bare(annotation: Any) -> Any:
             return annotation
 
 
-def _mistakes(error: ValidationError, location: Location, size: int) -> list[Mistake]:
-    """``size``: bytes of the text that they were found in."""
+def _mistakes(error: ValidationError, location: Location, text: bytes) -> list[Mistake]:
+    """``text``: what they were found in, where that may be long."""
     count = error.error_count()
-    if count > MISTAKE_LIMIT:
-        text = f"{count} mistakes, too many to list"
-        return [{"type": "too_many_mistakes", "loc": list(location), "msg": text, "input": None}]
+    if count > MISTAKE_LIMIT or _places_size(count, text) > LISTING_LIMIT:
+        return _too_many(count, location)
+    shows_input = count * len(text) <= ECHO_LIMIT
+    errors = error.errors(include_url=False, include_input=shows_input)
+    if not shows_input and sum(len(part) for each in errors for part in each["loc"] if type(part) is str) > ECHO_LIMIT:
+        return _too_many(count, location)
     found = []
-    shows_input = count * size <= ECHO_LIMIT
-    for each in error.errors(include_url=False, include_input=shows_input):
+    for each in errors:
         given = each["input"] if shows_input else None
         mistake: Mistake = {
             "type": each["type"],
@@ -261,9 +276,29 @@ def _mistakes(error: ValidationError, location: Location, size: int) -> list[Mis
             "input": to_jsonable_python(given, fallback=repr, bytes_mode="utf8", inf_nan_mode="strings"),
         }
         if "ctx" in each:
-            mistake["ctx"] = to_jsonable_python(each["ctx"], fallback=str)
+            ctx = {name: _number(value) if type(value) is Decimal else value for name, value in each["ctx"].items()}
+            mistake["ctx"] = to_jsonable_python(ctx, fallback=str)
         found.append(mistake)
     return found
+
+
+def _places_size(count: int, text: bytes) -> int:
+    """Bytes that the places of so many mistakes have at the most: a key may stand in each of them."""
+    if count * len(text) <= LISTING_LIMIT:
+        return 0
+    longest = max(map(len, text.replace(b'\\"', b"  ").split(b'"')))
+    return count * min(len(text), DEPTH * longest)
+
+
+def _too_many(count: int, location: Location) -> list[Mistake]:
+    text = f"{count} mistakes, too many to list"
+    return [{"type": "too_many_mistakes", "loc": list(location), "msg": text, "input": None}]
+
+
+def _number(limit: Decimal) -> int | float:
+    """The limit of a decimal, as FastAPI writes it."""
+    exponent = limit.as_tuple().exponent
+    return int(limit) if isinstance(exponent, int) and exponent >= 0 else float(limit)
 
 
 def _struct_mistake(error: msgspec.ValidationError, location: Location) -> Mistake:

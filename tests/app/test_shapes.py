@@ -7,6 +7,7 @@ import datetime
 import decimal
 import enum
 import ipaddress
+import json
 import pathlib
 import uuid
 from collections.abc import Sequence
@@ -95,6 +96,14 @@ def test_everything_else_is_pydantics(kind):
 
 def test_a_shape_is_made_once():
     assert shape(Item) is shape(Item)
+
+
+def test_unions_are_tried_in_their_own_order():
+    date, moment = datetime.date, datetime.datetime
+    found = [shape(kind).parse("2026-01-02", ()) for kind in (date | moment, moment | date)]
+    assert [type(each) for each in found] == [date, moment]
+    inside = [shape(kind).parse(["2026-01-02"], ()) for kind in (list[date | moment], list[moment | date])]
+    assert [type(each) for (each,) in inside] == [date, moment]
 
 
 def test_an_annotation_that_cannot_be_remembered_has_a_shape_too():
@@ -191,6 +200,51 @@ def test_too_many_mistakes_are_counted_instead_of_listed():
     assert found == [
         {"type": "too_many_mistakes", "loc": ["body"], "msg": f"{count} mistakes, too many to list", "input": None}
     ]
+
+
+def size_of(found: list[dict[str, Any]]) -> int:
+    return len(json.dumps(found))
+
+
+@pytest.mark.parametrize(
+    "key", ["k" * 400_000, 'k\\"' * 130_000, "k\\\\" * 130_000], ids=["plain", "of quotes", "of backslashes"]
+)
+def test_a_long_key_with_many_mistakes_in_it_is_not_told_with_each(key):
+    text = b'{"%b": [%b]}' % (key.encode(), b",".join([b'"x"'] * 900))
+    found = mistakes(dict[str, list[int]], text)
+    assert [each["msg"] for each in found] == ["900 mistakes, too many to list"]
+    assert size_of(found) < 1000
+
+
+def test_keys_within_each_other_are_not_told_with_each_mistake_either():
+    class Branch(BaseModel):
+        below: dict[str, Branch] = {}
+        leaves: list[int] = []
+
+    text = b'{"leaves": [' + b",".join([b'"x"'] * 900) + b"]}"
+    for _ in range(60):
+        text = b'{"below": {"' + b"k" * 2000 + b'": ' + text + b"}}"
+    assert size_of(mistakes(Branch, text)) < 1000
+
+
+def test_many_mistakes_in_a_long_text_are_told_when_their_places_are_short():
+    text = json.dumps([{"id": 1, "name": "plate" * 20}] * 5000 + [{"id": "x"}] * 500).encode()
+    assert len(mistakes(list[Item], text)) == 500
+
+
+def test_a_large_form_is_not_sent_back_many_times():
+    class Wide(BaseModel):
+        a: int
+        b: int
+
+    with pytest.raises(Invalid) as caught:
+        shape(Wide).parse_texts({"x": "y" * ECHO_LIMIT}, ("body",))
+    assert [each["input"] for each in caught.value.mistakes] == [None, None]
+
+
+def test_limits_of_decimals_are_numbers():
+    kind = Annotated[decimal.Decimal, Field(ge=0, lt=decimal.Decimal("2.5"))]
+    assert [mistakes(kind, text)[0]["ctx"] for text in (b"-1", b"3")] == [{"ge": 0}, {"lt": 2.5}]
 
 
 def test_a_large_input_is_not_sent_back_many_times():
