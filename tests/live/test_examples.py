@@ -372,7 +372,7 @@ def test_programs_that_run_together_end_together(start, tmp_path_factory):
         pid = int(example.wait_log(r"Started server process \[(\d+)\]")[1])
         example.wait_log("ready: http")
         os.kill(pid, 9)
-        assert example.process.wait(30) != 0
+        assert example.process.wait(60) != 0
         assert "backend ended with -9" in example.log
         for port in (example.port, example.backend, example.redis):
             with socket.socket() as probe:
