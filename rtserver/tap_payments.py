@@ -21,6 +21,7 @@ from rtserver.core.ports import Database, Transaction
 from rtserver.payments.calls import Calls
 from rtserver.payments.changes import Changes
 from rtserver.payments.checkout import Checkout
+from rtserver.payments.currencies import Currencies
 from rtserver.payments.disputes import Disputes
 from rtserver.payments.events import EventDelivery, OnPayment
 from rtserver.payments.ledger import Ledger
@@ -95,6 +96,7 @@ class Payments:
         self._reports = Reports(parts, calls)
         self._reconciler = Reconciler(parts, calls, subscribing.looks)
         self._events = EventDelivery(parts, functions)
+        self._currencies = Currencies(parts)
         flows = Flows(
             checkout=Checkout(parts, calls, vault),
             changes=Changes(parts, calls),
@@ -104,6 +106,7 @@ class Payments:
             disputes=disputes,
             webhooks=self._webhooks,
             reports=self._reports,
+            currencies=self._currencies,
         )
         self.desk = Desk(accounts, parts, flows, pages)
         self.channels = payment_channels(options)
@@ -142,4 +145,4 @@ class Payments:
 
     @property
     def _workers(self) -> Sequence[Any]:
-        return (self._reconciler, self._webhooks, self._events, self._reports)
+        return (self._reconciler, self._webhooks, self._events, self._reports, self._currencies)

@@ -185,7 +185,9 @@ def _judged(attempt: Attempt, outcome: Outcome, stands: Standing) -> Outcome:
     if outcome.state is AttemptState.APPROVED and seen is None and attempt.order_id:
         return Outcome(AttemptState.UNKNOWN, "no_transaction", "")
     if outcome.state is AttemptState.APPROVED and attempt.op is Op.SALE and seen and seen.amount != attempt.amount:
-        sentence = f"{seen.amount} were approved instead of {attempt.amount}. It is undone; use another card."
+        is_other = seen.amount.currency != attempt.amount.currency
+        what = "the shop has to mend this, no other card helps" if is_other else "use another card"
+        sentence = f"{seen.amount} were approved instead of {attempt.amount}. It is undone; {what}."
         return Outcome(AttemptState.REJECTED, AMOUNT_MISMATCH, sentence, transaction=seen)
     if outcome.state is AttemptState.ERROR and any(each.id == attempt.target for each in stands.unwanted):
         # It must be undone sometime: it is repeated until there is an answer.

@@ -11,6 +11,7 @@ from rtserver.payments.records import (
     GatewayDispute,
     GatewaySubscription,
     GatewayTransaction,
+    MerchantAccount,
     Notification,
     Outcome,
     Sale,
@@ -25,6 +26,8 @@ class Gateway(Protocol):
     without end: nothing was sent then."""
 
     async def client_token(self, customer_id: str, merchant_account: str) -> str: ...
+
+    async def merchant_accounts(self) -> Sequence[MerchantAccount]: ...
 
     # Money
 

@@ -69,6 +69,15 @@ class SaleItem:
 
 
 @dataclass(frozen=True, slots=True)
+class MerchantAccount:
+    """One of the shop's at the gateway: everything that is paid into it is in its currency."""
+
+    id: str
+    currency: str
+    is_default: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """``captured`` was submitted for settlement, ``refunded`` was given back of it."""
 

@@ -23,6 +23,7 @@ from rtserver.payments.records import (
     GatewayDispute,
     GatewaySubscription,
     GatewayTransaction,
+    MerchantAccount,
     Notification,
     Outcome,
     Sale,
@@ -84,6 +85,10 @@ class BraintreeGateway:
 
     async def client_token(self, customer_id: str, merchant_account: str) -> str:
         return str(await self._ask(self._vault.client_token, customer_id, merchant_account))
+
+    async def merchant_accounts(self) -> Sequence[MerchantAccount]:
+        found: Sequence[MerchantAccount] = await self._ask(self._vault.merchant_accounts)
+        return found
 
     # Money
 

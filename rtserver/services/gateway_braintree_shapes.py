@@ -10,7 +10,13 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from rtserver.core.payments import Money, parse_money
-from rtserver.payments.records import GatewayDispute, GatewaySubscription, GatewayTransaction, SavedMethod
+from rtserver.payments.records import (
+    GatewayDispute,
+    GatewaySubscription,
+    GatewayTransaction,
+    MerchantAccount,
+    SavedMethod,
+)
 
 LONGEST = 255
 """Characters of one text that are kept."""
@@ -201,6 +207,14 @@ def method(source: Any) -> SavedMethod:
         expires=f"{month}/{year}" if month and year else "",
         is_default=inner(source, "default") is True,
     )
+
+
+# Merchant accounts
+
+
+def merchant_account(source: Any) -> MerchantAccount:
+    currency = needed(source, "currency_iso_code")
+    return MerchantAccount(needed(source, "id"), currency, inner(source, "default") is True)
 
 
 # Subscriptions and disputes

@@ -1,4 +1,4 @@
-"""Customers, saved payment methods, subscriptions and disputes. All of this runs in threads.
+"""Merchant accounts, customers, saved payment methods, subscriptions and disputes. All of this runs in threads.
 
 Customers, tokens and subscriptions have ids of ours: the gateway refuses to make one twice, and then the one that is there is
 taken, so that what was asked for and answered by silence can be asked for again.
@@ -7,6 +7,7 @@ taken, so that what was asked for and answered by silence can be asked for again
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any, TypeVar
 
 from braintree.dispute import Dispute
@@ -16,7 +17,14 @@ from braintree.exceptions import NotFoundError
 
 from rtserver.core.payments import Money
 from rtserver.payments.errors import GatewayRefused
-from rtserver.payments.records import AttemptState, GatewayDispute, GatewaySubscription, Outcome, SavedMethod
+from rtserver.payments.records import (
+    AttemptState,
+    GatewayDispute,
+    GatewaySubscription,
+    MerchantAccount,
+    Outcome,
+    SavedMethod,
+)
 from rtserver.services import gateway_braintree_shapes as shapes
 from rtserver.services import gateway_braintree_words as words
 from rtserver.services.gateway_braintree_config import Link
@@ -28,6 +36,7 @@ CUSTOMER_TAKEN, TOKEN_TAKEN, SUBSCRIPTION_TAKEN = "91609", "91719", "81902"
 NONCE_USED = "91731"
 LONGEST_NAME = 255
 MOST_CURRENCIES = 1000
+MOST_ACCOUNTS = 1000
 
 Given = TypeVar("Given")
 
@@ -63,6 +72,13 @@ class VaultCalls:
             return made
 
         return self._ask(generate)
+
+    def merchant_accounts(self) -> Sequence[MerchantAccount]:
+        def find() -> list[MerchantAccount]:
+            found = self._sdk.merchant_account.all().merchant_accounts.items
+            return [shapes.merchant_account(each) for each in islice(found, MOST_ACCOUNTS)]
+
+        return self._ask(find, PAGES)
 
     # Customers and their methods
 

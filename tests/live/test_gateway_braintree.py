@@ -79,6 +79,12 @@ async def test_a_page_gets_a_client_token(target):
 
 
 @deadline(60)
+async def test_the_currency_of_what_is_paid_is_that_of_the_default_merchant_account(target):
+    (account,) = [each for each in await target.gateway.merchant_accounts() if each.is_default]
+    assert account.currency == (await target.pay()).transaction.amount.currency
+
+
+@deadline(60)
 async def test_a_sale_is_approved_and_found(target):
     outcome = await target.pay(device_data="")
     assert (outcome.state, outcome.code) == (APPROVED, "approved")

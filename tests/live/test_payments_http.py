@@ -6,11 +6,12 @@ import itertools
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from urllib.parse import urlencode
 
 import pytest
@@ -253,6 +254,26 @@ def test_staff_never_give_back_more_than_is_left(shop):
     assert staff.post(f"/payment/orders/{order}/refund", {"amount": "3.01"})[0] in (409, 422)
     assert staff.post(f"/payment/orders/{order}/refund", {"amount": "3.00"})[0] == 200
     eventually(lambda: state_of(payer, order) == "refunded")
+
+
+def test_an_item_that_its_merchant_account_cannot_take_is_refused_by_the_endpoint_and_warned_of_at_the_start(own_shop):
+    server, staff = own_shop.server, own_shop.keeper()
+    item = {"id": "pen", "name": "A pen", "price": "2.50", "currency": "EUR"}
+    status, answer = staff.post("/payment/staff/items", item)
+    assert (status, answer["detail"][0]["loc"]) == (422, ["body", "currency"])
+    assert staff.post("/payment/staff/items", {**item, "merchant_account": "shop_eur"})[0] == 200
+    server.stop()
+    (file,) = server.place.glob("*.db")
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute("update rt_sale_items set merchant_account = '' where id = 'pen'")
+    server.seen = len(server.log)
+    server.start()
+    server.wait_line("item pen cannot be bought: Its merchant account shop_usd takes USD, not EUR")
+    server.stop()
+    own_shop.simulator.stop()
+    server.seen = len(server.log)
+    server.start()
+    server.wait_line("the currencies of merchant accounts cannot be learned now")
 
 
 def test_the_report_of_the_command_line_finds_nothing_amiss(own_shop):

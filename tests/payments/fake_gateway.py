@@ -12,7 +12,16 @@ from twisted.internet.defer import Deferred
 
 from rtserver.core.payments import Money
 from rtserver.payments.errors import GatewayAway, GatewayBusy
-from rtserver.payments.records import Attempt, AttemptState, FieldError, GatewayTransaction, Op, Outcome, Sale
+from rtserver.payments.records import (
+    Attempt,
+    AttemptState,
+    FieldError,
+    GatewayTransaction,
+    MerchantAccount,
+    Op,
+    Outcome,
+    Sale,
+)
 
 Work = Callable[[], Outcome]
 Way = Callable[["FakeGateway", Work], Awaitable[Outcome]]
@@ -70,13 +79,13 @@ def refuses(state: AttemptState, code: str, sentence: str = "No.", is_soft: bool
     return way
 
 
-def approves(minor: int) -> Way:
+def approves(minor: int, currency: str = "USD") -> Way:
     """Another amount than was asked."""
 
     async def way(gateway: FakeGateway, work: Work) -> Outcome:
         outcome = work()
         assert outcome.transaction is not None
-        seen = replace(outcome.transaction, amount=Money(minor, outcome.transaction.amount.currency))
+        seen = replace(outcome.transaction, amount=Money(minor, currency))
         gateway.transactions[seen.id] = seen
         return replace(outcome, transaction=seen)
 
@@ -110,6 +119,7 @@ class FakeGateway:
         self.transactions: dict[str, GatewayTransaction] = {}
         self._by_key: dict[str, str] = {}
         self._numbers = itertools.count(1)
+        self.accounts = [MerchantAccount("shop", "USD", True), MerchantAccount("hotel", "EUR", False)]
         self.is_away = False
         self.knows_keys = True
         self.blind = 0
@@ -199,6 +209,10 @@ class FakeGateway:
         return await way(self, once)
 
     # Reading
+
+    async def merchant_accounts(self) -> Sequence[MerchantAccount]:
+        self._check()
+        return self.accounts
 
     async def transaction(self, id: str) -> GatewayTransaction | None:
         self._check()

@@ -99,6 +99,15 @@ async def check_less_than_it_costs_is_undone_and_said(shop: Shop) -> None:
     assert (await shop.pay(order=answer.order["order"])).result == "done"
 
 
+async def check_another_currency_than_it_costs_is_undone_and_said(shop: Shop) -> None:
+    shop.gateway.will(Op.SALE, approves(1000, "EUR"))
+    answer = await shop.pay()
+    assert (answer.status, answer.result) == (402, "amount_mismatch")
+    assert "10.00 EUR were approved instead of 10.00 USD" in answer.message and "the shop" in answer.message
+    await shop.quiet()
+    assert shop.gateway.count(Op.VOID) == 1 and shop.gateway.charged() == []
+
+
 async def check_an_order_is_not_paid_anew_while_a_wrong_amount_is_undone(shop: Shop) -> None:
     way, gate = waits()
     shop.gateway.will(Op.SALE, approves(600))

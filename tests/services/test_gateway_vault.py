@@ -206,6 +206,25 @@ def test_the_currency_of_a_subscription_is_found_where_it_is():
     assert by_account.sent.count("GET /merchant_accounts/shop_eur") == 1
 
 
+def test_merchant_accounts_are_listed_page_by_page():
+    def page(id, currency, more):
+        one = (
+            f"<merchant-account><id>{id}</id><currency-iso-code>{currency}</currency-iso-code>{more}</merchant-account>"
+        )
+        head = (
+            '<current-page-number type="integer">1</current-page-number><page-size type="integer">1</page-size>'
+            '<total-items type="integer">2</total-items>'
+        )
+        return 200, xml("merchant-accounts", head + one)
+
+    house = House(page("shop", "USD", '<default type="boolean">true</default>'), page("shop_eur", "EUR", ""))
+    found = [(each.id, each.currency, each.is_default) for each in house.vault.merchant_accounts()]
+    assert found == [("shop", "USD", True), ("shop_eur", "EUR", False)]
+    assert house.sent == ["GET /merchant_accounts/?page=1", "GET /merchant_accounts/?page=2"]
+    with pytest.raises(GatewayAway, match="forbids this"):
+        House((403, "")).vault.merchant_accounts()
+
+
 def test_a_subscription_is_found_or_not():
     found = House((200, subscription(transaction(), **{"paid-through-date": None}))).vault.subscription("s1")
     assert (found.id, found.plan, found.method, found.status) == ("s1", "monthly", "tok_1", "Active")

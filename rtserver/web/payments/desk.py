@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from rtserver.payments.changes import Changes
 from rtserver.payments.checkout import Checkout
+from rtserver.payments.currencies import Currencies
 from rtserver.payments.disputes import Disputes
 from rtserver.payments.options import PaymentsOptions
 from rtserver.payments.parts import Parts
@@ -30,6 +31,7 @@ class Flows:
     disputes: Disputes
     webhooks: Webhooks
     reports: Reports
+    currencies: Currencies
 
 
 @dataclass(frozen=True, slots=True)

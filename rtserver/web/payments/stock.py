@@ -24,7 +24,7 @@ class Stock:
     def endpoints(self) -> list[Endpoint]:
         doors: dict[Callable[..., Any], Door] = {
             self.all_items: Door("GET", "/payment/staff/items", (401, 403)),
-            self.save: Door("POST", "/payment/staff/items", (401, 422)),
+            self.save: Door("POST", "/payment/staff/items", (401, 422), asks_gateway=True),
         }
         return [PaymentEndpoint(self._desk, door, function) for function, door in doors.items()]
 
@@ -36,7 +36,7 @@ class Stock:
     async def save(self, staff: Staff, body: StaffItem) -> StaffItemFacts:
         """Staff: make an item, or change it
 
-        Orders keep the price that they were made with."""
+        Orders keep the price that they were made with. Its currency must be that of its merchant account."""
         item = SaleItem(
             id=body.id,
             name=body.name,
@@ -47,6 +47,7 @@ class Stock:
             is_held=body.is_held,
             is_active=body.is_active,
         )
+        await self._desk.flows.currencies.check(item)
         await items.save(self._parts.database, item, self._parts.now)
         return StaffItemFacts.of(item)
 

@@ -15,6 +15,7 @@ from rtserver.payments import items
 from rtserver.payments.calls import Calls
 from rtserver.payments.changes import Changes
 from rtserver.payments.checkout import Checkout
+from rtserver.payments.currencies import Currencies
 from rtserver.payments.errors import GatewayRefused
 from rtserver.payments.ledger import Ledger
 from rtserver.payments.options import PaymentsOptions
@@ -124,6 +125,7 @@ class Till:
             Checkout(self.parts, self.calls, Customers()),
             Changes(self.parts, self.calls),
             *(self.vault, self.subscriptions, self.subscribing, self.disputes, self.webhooks, self.reports),  # type: ignore[arg-type]
+            Currencies(self.parts),
         )
         self.desk = Desk(web.desk, self.parts, flows, pages)
         givers = {

@@ -97,7 +97,7 @@ async def test_lists_go_on_before_the_last_one(tmp_path: Path) -> None:
         assert [each["order"] for each in [*first, *rest]] == made[::-1]
 
 
-ITEM = {"id": "pen", "name": "A pen", "price": "2.50", "currency": "EUR"}
+ITEM = {"id": "pen", "name": "A pen", "price": "2.50", "currency": "EUR", "merchant_account": "hotel"}
 
 
 @deadline(10)
@@ -130,6 +130,34 @@ async def test_items_that_cannot_be_are_refused(tmp_path: Path, change: dict[str
     async with till_in(tmp_path) as till:
         answer = await (await till.keeper()).post("/payment/staff/items", {**ITEM, **change})
         assert (answer.status, codes(answer)[0][1]) == (422, ["body", field])
+
+
+@pytest.mark.parametrize(
+    ("change", "mistake", "word"),
+    [
+        ({"merchant_account": ""}, ("other_currency", ["body", "currency"]), "shop takes USD, not EUR"),
+        ({"merchant_account": "nowhere"}, ("no_merchant_account", ["body", "merchant_account"]), "hotel (EUR)"),
+    ],
+)
+@deadline(10)
+async def test_an_item_that_nobody_could_pay_is_not_taken(
+    tmp_path: Path, change: dict[str, Any], mistake: Any, word: str
+) -> None:
+    async with till_in(tmp_path) as till:
+        keeper = await till.keeper()
+        answer = await keeper.post("/payment/staff/items", {**ITEM, **change})
+        assert (answer.status, codes(answer)) == (422, [mistake]) and word in answer.text
+        assert "pen" not in [each["id"] for each in (await keeper.read("/payment/staff/items")).json["items"]]
+
+
+@deadline(10)
+async def test_an_item_is_taken_while_the_gateway_is_away_and_one_is_always_taken_off(tmp_path: Path) -> None:
+    async with till_in(tmp_path) as till:
+        keeper = await till.keeper()
+        wrong = {**ITEM, "merchant_account": ""}
+        assert (await keeper.post("/payment/staff/items", {**wrong, "is_active": False})).status == 200
+        till.gateway.is_away = True
+        assert (await keeper.post("/payment/staff/items", wrong)).status == 200
 
 
 @deadline(10)
