@@ -19,15 +19,15 @@ SECRET = "the same secret of both servers, long enough"
 
 
 class Chain:
-    """``first`` and ``second`` are the servers."""
+    """``first`` and ``second`` are the servers; ``more`` are settings of both."""
 
-    def __init__(self, place, simulator, database):
+    def __init__(self, place, simulator, database, **more):
         self.simulator = simulator
         ports = [free_port(), free_port()]
-        self.first, self.second = (self._server(place, ports, number, database) for number in range(2))
+        self.first, self.second = (self._server(place, ports, number, database, more) for number in range(2))
         simulator.settings(webhook_url=self.second.url("/payment/webhook/"))
 
-    def _server(self, place, ports, number, database):
+    def _server(self, place, ports, number, database, more):
         folder = place / f"server{number}"
         folder.mkdir()
         shared = {
@@ -35,7 +35,8 @@ class Chain:
             "database": {"url": database.url},
             "mail": {"directory": str(place / "server0" / "mail")},
         }
-        return RtServer(folder, merged(settings(ports[number], self.simulator), shared), ports[number])
+        known = merged(settings(ports[number], self.simulator), shared)
+        return RtServer(folder, merged(known, more), ports[number])
 
     def start(self):
         self.first.start()
