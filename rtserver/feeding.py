@@ -208,7 +208,7 @@ class Feeders:
         self._feeders: dict[str, Feeder] = {}
         for stream in streams:
             self._check(stream)
-            self._table.add(stream.pattern, stream)
+            self._table.add(stream.pattern, stream, where(stream.function))
         around.node.find_watch = self._watch
 
     def _check(self, stream: Stream) -> None:

@@ -59,7 +59,7 @@ class AppHooks(hooks.NoHooks):
             if function.event is Event.DISCONNECT:
                 self._disconnected.append(function)
             else:
-                self._tables[function.event].add(function.pattern, function)
+                self._tables[function.event].add(function.pattern, function, where(function.function))
         self._answers_rpc = any(function.event is Event.RPC for app in apps for function in app.events)
 
     def _check(self, function: EventFunction) -> None:
@@ -175,7 +175,12 @@ class AppHooks(hooks.NoHooks):
             waited = context.run(call.send, None)
         except StopIteration as done:
             return done.value
+        except Exception:
+            raise
+        except BaseException as error:
+            raise _mishap(error) from error
         work = Deferred.fromCoroutine(go_on(call, waited, context))
+        work.addErrback(_as_mishap)
         timer = self._around.clock.callLater(function.seconds, work.cancel)
         self._running.setdefault(caller.client, set()).add(work)
         try:
@@ -215,6 +220,18 @@ class AppHooks(hooks.NoHooks):
         if now >= self._quiet_until:
             self._quiet_until = now + 1.0
             self._around.log("warn", text)
+
+
+def _mishap(error: BaseException) -> RuntimeError:
+    """``sys.exit()`` in a function must not end the connection that called it."""
+    return RuntimeError(f"it raised {type(error).__name__}, which would end the program: raise an Exception")
+
+
+def _as_mishap(failure: Any) -> Any:
+    """An errback."""
+    if failure.check(Exception):
+        return failure
+    raise _mishap(failure.value) from failure.value
 
 
 def connection(caller: Caller) -> Connection:

@@ -552,6 +552,25 @@ def test_a_function_may_end_the_connection_that_it_is_called_for(app):
     assert house.log.texts("error") == []
 
 
+@pytest.mark.parametrize("failure", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()], ids=repr)
+@pytest.mark.parametrize("seconds", [0.0, 1.0])
+def test_what_would_end_the_program_is_error_100_and_one_line(app, failure, seconds):
+    @app.rpc("leave")
+    async def leave(clock: Clock) -> None:
+        if seconds:
+            await clock.sleep(seconds)
+        raise failure
+
+    house = house_of(app)
+    client = house.client()
+    client.send(id=9, rpc={"method": "leave"})
+    house.clock.advance(seconds)
+    assert [each["error"]["code"] for each in client.take()] == [100] and client.closed is None
+    assert house.log.texts("error") == ["rpc failed"]
+    reason = house.log.lines[-1][2]
+    assert f"it raised {type(failure).__name__}" in str(reason) and reason.__cause__ is failure
+
+
 def test_a_cancelled_deferred_of_the_application_itself_is_error_100(app):
     waited = waiting(app, [])
     house = house_of(app)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from rtserver.app.endpoint import Description, Endpoint, Limits
 from rtserver.app.events import LIMIT, Event, EventFunction, Stream, read_stream
+from rtserver.app.parameters import where
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -53,8 +54,10 @@ class App:
     ) -> Callable[[F], F]:
         """Declare an endpoint. ``responses`` maps further statuses to their meaning; ``hidden`` keeps it out of the
         documentation. Summary and description are the docstring's unless given."""
+        _check_text(path, f"app.{method.lower()}", "/items")
 
         def declare(function: F) -> F:
+            _check_words(function, tags, responses or {})
             first, text = docstring(function)
             description = Description(
                 summary or first, text, tuple(tags), dict(responses or {}), deprecated=deprecated, hidden=hidden
@@ -93,18 +96,22 @@ class App:
     def on_subscribe(self, pattern: str, *, seconds: float = LIMIT) -> Callable[[F], F]:
         """Decides on subscriptions to channels of ``pattern``. None: allowed; a value: allowed, with that in the reply;
         ``Allow`` for more. Given up after ``seconds``, as those below."""
+        _check_text(pattern, "app.on_subscribe", "chat:*")
         return lambda function: self._on(Event.SUBSCRIBE, pattern, function, seconds)
 
     def on_publish(self, pattern: str, *, seconds: float = LIMIT) -> Callable[[F], F]:
         """Decides on publications of clients. None: as sent; a value: that instead; ``Publish`` for more."""
+        _check_text(pattern, "app.on_publish", "chat:*")
         return lambda function: self._on(Event.PUBLISH, pattern, function, seconds)
 
     def rpc(self, method: str, *, seconds: float = LIMIT) -> Callable[[F], F]:
         """Answers calls of ``method`` (which may be a pattern)."""
+        _check_text(method, "app.rpc", "cart.add")
         return lambda function: self._on(Event.RPC, method, function, seconds)
 
     def stream(self, channel: str) -> Callable[[F], F]:
         """An async generator: its values are published on ``channel`` (which may be a pattern) while anybody listens."""
+        _check_text(channel, "app.stream", "clock")
 
         def declare(function: F) -> F:
             self.streams.append(read_stream(channel, function, Description(*docstring(function))))
@@ -117,6 +124,7 @@ class App:
     def on_payment(self, pattern: str) -> Callable[[F], F]:
         """Called for news of payments of a kind that fits ``pattern``: "payment.paid", "payment.*", "subscription.{status}".
         At least once for each, and again later until it succeeds, so let it do nothing twice (see ``Payment.id``)."""
+        _check_text(pattern, "app.on_payment", "payment.paid")
 
         def declare(function: F) -> F:
             description = Description(*docstring(function))
@@ -128,6 +136,21 @@ class App:
     def _on(self, event: Event, pattern: str, function: F, seconds: float = LIMIT) -> F:
         self.events.append(EventFunction(event, pattern, function, Description(*docstring(function)), seconds))
         return function
+
+
+def _check_text(text: object, decorator: str, example: str) -> None:
+    """Raises TypeError for ``@app.rpc`` without brackets, which would declare nothing."""
+    if not isinstance(text, str):
+        found = where(text) if callable(text) else repr(text)
+        raise TypeError(f'{found}: write @{decorator}("{example}"): it takes a text')
+
+
+def _check_words(function: Callable[..., Any], tags: object, responses: Mapping[int, Any]) -> None:
+    if isinstance(tags, str):
+        raise TypeError(f"{where(function)}: tags={tags!r}: write a list, tags=[{tags!r}]")
+    for status, text in responses.items():
+        if not isinstance(text, str):
+            raise TypeError(f'{where(function)}: responses: say in a text what {status} means: {{{status}: "..."}}')
 
 
 def docstring(function: Callable[..., Any]) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from rtserver.app.calling import Callee, InThread
 from rtserver.app.forms import FormReader
 from rtserver.app.parameters import Given, Parameter, Signature, Wanted, check_path, read_signature, way, where
 from rtserver.app.schemas import sent
-from rtserver.app.shapes import Invalid, NotText, Shape, as_json, is_list
+from rtserver.app.shapes import Invalid, NotText, Shape, as_json, check_json, is_list
 
 JSON = "application/json"
 
@@ -27,6 +27,7 @@ class HTTPError(Exception):
     def __init__(self, status: int, detail: Any = None, headers: Mapping[str, str] | None = None) -> None:
         if not 400 <= status <= 599:
             raise ValueError(f"HTTPError({status}): an error has a status from 400 to 599; else return a Response")
+        check_headers(headers or {})
         self.status = status
         self.detail = detail
         self.headers = dict(headers or {})
@@ -48,6 +49,24 @@ class Response:
             raise TypeError(f"the content of a Response is bytes, not {type(self.content).__name__}: encode it")
         if not 200 <= self.status <= 599:
             raise TypeError(f"a Response has a status from 200 to 599, not {self.status!r}")
+        if self.headers:
+            check_headers(self.headers)
+
+
+FRAMING = {
+    "content-type": "the media_type of a Response says it, and errors are JSON",
+    "content-length": "the server counts",
+    "transfer-encoding": "answers are sent as a whole",
+}
+"""Headers that the server writes; a second one of them means whatever the reader makes of it."""
+
+
+def check_headers(headers: Mapping[str, Any]) -> None:
+    """Raises TypeError for one that is not the application's to write."""
+    for name in headers:
+        why = FRAMING.get(name.lower())
+        if why is not None:
+            raise TypeError(f"leave the header {name} out: {why}")
 
 
 class Incoming(Protocol):
@@ -102,6 +121,17 @@ class Limits:
     checks_type: bool = True
     takes_form: bool = False
 
+    def __post_init__(self) -> None:
+        check_seconds(self.seconds)
+        if self.body_size < 0:
+            raise ValueError(f"Limits(body_size={self.body_size}): it is a number of bytes")
+
+
+def check_seconds(seconds: float) -> None:
+    """Raises ValueError for a time limit that is none."""
+    if not (isinstance(seconds, int | float) and seconds > 0):
+        raise ValueError(f"a time limit of {seconds!r} seconds: give a number above 0 (math.inf is without end)")
+
 
 class Endpoint:
     """``path`` may hold ``{name}`` for one part and ``{name:path}`` for all the rest. Raises TypeError for a function whose
@@ -125,6 +155,8 @@ class Endpoint:
         self.status = status
         self.limits = limits or Limits()
         self.names = read_path(function, path)
+        if not (isinstance(status, int) and 200 <= status <= 399):
+            raise TypeError(f"{where(function)}: status={status!r}: the status of a result is a number from 200 to 399")
         self.signature = read_signature(function, frozenset(self.names))
         self._check_names()
         self.description = description or Description()
@@ -185,6 +217,8 @@ def read_path(function: Callable[..., Any], path: str) -> tuple[str, ...]:
     rest = _PART.sub("", path)
     if not path.startswith("/"):
         raise TypeError(f"{where(function)}: the path {path!r} must begin with /")
+    if "?" in path or "#" in path:
+        raise TypeError(f"{where(function)}: the path {path!r} ends before ? and #; parameters make the query")
     if "{" in rest or "}" in rest or not all(name.isidentifier() for name in names):
         raise TypeError(
             f"{where(function)}: in the path {path!r}, write {{name}} or {{name:path}}; types are annotations"
@@ -274,6 +308,7 @@ class RequestSource:
                 text = "Input should be an object with the keys " + ", ".join(
                     each.alias for each in self._endpoint.bodies
                 )
+                check_json(body)
                 raise Invalid([{"type": "model_type", "loc": ["body"], "msg": text, "input": None}]) from None
             except (msgspec.DecodeError, RecursionError) as error:
                 raise NotText(str(error)) from None

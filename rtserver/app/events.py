@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import inspect
 import types
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass as plain_dataclass
 from dataclasses import field
 from typing import Any, Union, get_args, get_origin
@@ -16,7 +16,7 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from rtserver.app.calling import Callee, InThread
-from rtserver.app.endpoint import Description, result_of
+from rtserver.app.endpoint import Description, check_seconds, result_of
 from rtserver.app.parameters import (
     REQUIRED,
     Given,
@@ -150,6 +150,7 @@ class EventFunction:
         description: Description | None = None,
         seconds: float = LIMIT,
     ) -> None:
+        check_seconds(seconds)
         self.event = event
         self.pattern = Pattern(pattern)
         self.function = function
@@ -294,8 +295,23 @@ def read_stream(channel: str, function: Callable[..., Any], description: Descrip
     for each in signature.all_parameters():
         if each.place != "path":
             raise TypeError(f"{where(function)}: a stream has no request, so nothing can fill {each.name}")
-    inner = get_args(signature.returns) or (Any,)
-    return Stream(channel, function, signature, shape(inner[0]), description, pattern)
+    return Stream(channel, function, signature, _shape_of_values(function, signature.returns), description, pattern)
+
+
+GENERATORS = (AsyncIterator, AsyncIterable, AsyncGenerator)
+
+
+def _shape_of_values(function: Callable[..., Any], returns: Any) -> Shape:
+    """Of the values of a stream; nothing is left of other annotations, and whatever it yields would leave."""
+    if returns is REQUIRED:
+        return shape(Any)
+    if returns not in GENERATORS and get_origin(returns) not in GENERATORS:
+        raise TypeError(f"{where(function)}: a stream of such values returns AsyncIterator[{_name(returns)}]")
+    return shape((get_args(returns) or (Any,))[0])
+
+
+def _name(annotation: Any) -> str:
+    return str(getattr(annotation, "__name__", annotation))
 
 
 def sentence(mistakes: list[Mistake], limit: int = 1000) -> str:

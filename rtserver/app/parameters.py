@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import copy
 import enum
+import functools
 import inspect
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
-from rtserver.app.shapes import Invalid, Shape, fits_text, is_list, shape
+from rtserver.app.shapes import Invalid, Shape, bare, fits_text, is_list, shape
 
 REQUIRED: Any = inspect.Parameter.empty
 Place = Literal["path", "query", "header", "cookie", "body"]
@@ -162,11 +163,11 @@ class Signature:
 def read_signature(function: Callable[..., Any], path_names: frozenset[str] = frozenset()) -> Signature:
     """Raises TypeError, naming function and parameter, when an annotation is missing or means nothing here. Providers may
     take what is in the path too."""
-    hints = _hints(function)
+    hints, items = _hints(function), _items(function)
     parameters: list[Parameter] = []
     wanted: list[Wanted] = []
     provided: list[Provided] = []
-    for name, item in inspect.signature(function).parameters.items():
+    for name, item in items.items():
         _check_item(function, item, hints)
         found = _classify(function, item, hints[name], path_names)
         if isinstance(found, Parameter):
@@ -196,10 +197,12 @@ def way(function: Callable[..., Any]) -> Way:
 
 
 def where(function: Callable[..., Any]) -> str:
+    function = _whole(function)
     return f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', repr(function))}"
 
 
 def _hints(function: Callable[..., Any]) -> Mapping[str, Any]:
+    function = _whole(function)
     try:
         target = function if inspect.isroutine(function) or inspect.isclass(function) else type(function).__call__
         return get_type_hints(target.__init__ if inspect.isclass(target) else target, include_extras=True)
@@ -207,6 +210,25 @@ def _hints(function: Callable[..., Any]) -> Mapping[str, Any]:
         raise TypeError(
             f"{where(function)}: an annotation names {error.name}, which is not there: define or import it in the module"
         ) from error
+    except SyntaxError as error:
+        raise TypeError(f"{where(function)}: an annotation is no type: {error}") from error
+
+
+def _items(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """Without what ``functools.partial`` has filled: no client chooses that."""
+    try:
+        hash(function)
+        items = inspect.signature(function).parameters
+    except TypeError as error:
+        raise TypeError(f"{where(function)} cannot be called for each request: {error}") from error
+    except ValueError as error:
+        raise TypeError(f"{where(function)} does not tell what it takes: call it in a function of your own") from error
+    filled = function.keywords if isinstance(function, functools.partial) else {}
+    return {name: item for name, item in items.items() if name not in filled}
+
+
+def _whole(function: Callable[..., Any]) -> Callable[..., Any]:
+    return function.func if isinstance(function, functools.partial) else function
 
 
 def _check_item(function: Callable[..., Any], item: inspect.Parameter, hints: Mapping[str, Any]) -> None:
@@ -224,14 +246,19 @@ def _check_item(function: Callable[..., Any], item: inspect.Parameter, hints: Ma
 def _classify(
     function: Callable[..., Any], item: inspect.Parameter, annotation: Any, path_names: frozenset[str]
 ) -> Parameter | Wanted | Provided:
+    if type(annotation).__name__ == "TypeAliasType" and get_origin(annotation.__value__) is Annotated:
+        annotation = annotation.__value__
     markers = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
     for marker in markers:
+        _check_marker(function, item.name, marker)
         if isinstance(marker, Depends):
             provider = marker.provider
             return Provided(item.name, provider, read_signature(provider, path_names), way(provider))
     given = _given(annotation)
     if given is not None:
         return Wanted(item.name, *given)
+    for each in get_args(bare(annotation)):
+        _check_inside(function, item.name, each)
     marker = next((each for each in markers if isinstance(each, Marker)), None)
     place = _place(item.name, annotation, marker, path_names)
     marker = marker or Marker()
@@ -249,6 +276,31 @@ def _classify(
     return Parameter(item.name, place, alias, found, item.default, many and place in ("query", "header"), marker)
 
 
+def _check_marker(function: Callable[..., Any], name: str, marker: Any) -> None:
+    """Anything may stand in ``Annotated``, and what means nothing there would leave the value to the client."""
+    if inspect.isclass(marker) and issubclass(marker, Marker | Depends):
+        raise TypeError(f"{where(function)}: parameter {name}: write {marker.__name__}(), with brackets")
+    if inspect.isroutine(marker):
+        raise TypeError(
+            f"{where(function)}: parameter {name}: a function means nothing there: write Depends({marker.__name__}), "
+            "or a validator of pydantic"
+        )
+
+
+def _check_inside(function: Callable[..., Any], name: str, annotation: Any) -> None:
+    """What the server or a provider should make must not be taken from the client instead."""
+    kind = bare(annotation)
+    if inspect.isclass(kind) and issubclass(kind, Given):
+        raise TypeError(f"{where(function)}: parameter {name}: {kind.__name__} stands alone, or with None")
+    for each in get_args(annotation):
+        if isinstance(each, Marker | Depends):
+            word = type(each).__name__
+            raise TypeError(
+                f"{where(function)}: parameter {name}: {word} stands outside: Annotated[X | None, {word}(...)]"
+            )
+        _check_inside(function, name, each)
+
+
 def _place(name: str, annotation: Any, marker: Marker | None, path_names: frozenset[str]) -> Place:
     if marker is not None:
         return _PLACES[type(marker)]
@@ -258,8 +310,7 @@ def _place(name: str, annotation: Any, marker: Marker | None, path_names: frozen
 
 
 def _given(annotation: Any) -> tuple[type[Given], bool] | None:
-    if get_origin(annotation) is Annotated:
-        annotation = get_args(annotation)[0]
+    annotation = bare(annotation)
     if isinstance(annotation, type) and issubclass(annotation, Given):
         return annotation, False
     if get_origin(annotation) in (Union, types.UnionType):

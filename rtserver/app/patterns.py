@@ -21,6 +21,8 @@ class Pattern:
             raise TypeError(f"the pattern {text!r}: write {{name}}; types are annotations of the function")
         if len(set(self.names)) < len(self.names):
             raise TypeError(f"the pattern {text!r} has a name twice")
+        self.meaning = re.sub(r"\{\w+\}", "{}", text)
+        """Of two patterns that differ in the names of their parts only, one would never be meant."""
         self.is_exact = not self.names and "*" not in text
         parts = re.split(r"(\{\w+\}|\*)", text)
         self._regex = re.compile("".join(_part(part) for part in parts), re.DOTALL)
@@ -39,10 +41,10 @@ class PatternTable(Generic[T]):
         self._exact: dict[str, T] = {}
         self._patterns: list[tuple[Pattern, T]] = []
 
-    def add(self, pattern: Pattern, value: T) -> None:
-        """Raises ValueError when the very pattern is there already."""
-        if pattern.text in self._exact or any(each.text == pattern.text for each, _ in self._patterns):
-            raise ValueError(f"{pattern.text!r} is declared twice")
+    def add(self, pattern: Pattern, value: T, whose: str = "") -> None:
+        """Raises ValueError when the very pattern is there already; ``whose`` tells where."""
+        if pattern.text in self._exact or any(each.meaning == pattern.meaning for each, _ in self._patterns):
+            raise ValueError(f"{whose or 'this'}: {pattern.text!r} is declared twice")
         if pattern.is_exact:
             self._exact[pattern.text] = value
         else:

@@ -80,6 +80,8 @@ def sent(returns: Any, orders: Iterable[Any]) -> Shape | None:
     """The shape of a result without ``orders``, the types that tell the server what to do; None when nothing is left."""
     if returns is REQUIRED:
         return shape(Any)
+    if isinstance(returns, list | dict | set | tuple):
+        raise TypeError(f"{returns!r} is a value and no type: write list[Item] or dict[str, Item]")
     kinds = get_args(returns) if get_origin(returns) in (Union, UnionType) else (returns,)
     left = [each for each in kinds if each not in tuple(orders)]
     return shape(Union[tuple(left)]) if set(left) - {None, NoneType} else None  # noqa: UP007

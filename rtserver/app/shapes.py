@@ -138,15 +138,8 @@ class StructShape:
         try:
             return self._decoder.decode(text)
         except msgspec.ValidationError as error:
-            self._check_rest(text)
+            check_json(text)
             raise Invalid([_struct_mistake(error, location)]) from None
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise NotText(str(error)) from None
-
-    def _check_rest(self, text: bytes) -> None:
-        """The decoder stops at the first mistake: what follows may be no JSON."""
-        try:
-            msgspec.json.decode(text)
         except (msgspec.DecodeError, RecursionError) as error:
             raise NotText(str(error)) from None
 
@@ -160,6 +153,14 @@ class StructShape:
         except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:
             raise Unfit(str(error)) from None
         return text
+
+
+def check_json(text: bytes) -> None:
+    """msgspec stops at the first mistake: what follows may be no JSON. Raises ``NotText``."""
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise NotText(str(error)) from None
 
 
 def as_json(value: Any) -> bytes:
@@ -178,17 +179,22 @@ def _builtins(value: Any) -> Any:
 
 
 @cache
-def _cached(annotation: Any, written: str) -> Shape:
-    """Unions of the same types are equal in any order, but the order decides what fits into several of them."""
+def _cached(annotation: Any, parts: tuple[Any, ...]) -> Shape:
     return _make(annotation)
 
 
 def shape(annotation: Any) -> Shape:
     """The shape of a type. Raises TypeError, with the remedy, for a type that neither library knows."""
     try:
-        return _cached(annotation, repr(annotation))
+        return _cached(annotation, _parts(annotation))
     except TypeError:
         return _make(annotation)
+
+
+def _parts(annotation: Any) -> tuple[Any, ...]:
+    """What it is made of, in its order. Unions of the same types are equal in any, but the order decides what is read where
+    several fit."""
+    return tuple((each, _parts(each)) for each in get_args(annotation))
 
 
 def _make(annotation: Any) -> Shape:
@@ -196,6 +202,10 @@ def _make(annotation: Any) -> Shape:
     try:
         return kind(annotation)
     except (PydanticSchemaGenerationError, PydanticUserError) as error:
+        if getattr(error, "code", "") == "class-not-fully-defined":
+            raise TypeError(
+                f"{annotation!r} names types that are not there yet: declare the function below them"
+            ) from error
         why = str(error).partition("\n")[0]
         raise TypeError(
             f"{annotation!r} is no type that can be validated: use a model, a dataclass or a standard type ({why})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 
 import pytest
@@ -45,6 +46,48 @@ def test_summary_and_text_are_those_of_the_docstring_unless_given():
     assert (first.summary, first.text, first.tags, first.responses) == ("Reads.", "All of it.", ("x",), {404: "gone"})
     assert first.deprecated and first.hidden and app.endpoints[0].status == 202
     assert second.summary == "Given" and (third.summary, third.text) == ("", "")
+
+
+@pytest.mark.parametrize(
+    "name", ["get", "post", "put", "patch", "delete", "on_subscribe", "on_publish", "rpc", "stream", "on_payment"]
+)
+def test_a_decorator_without_brackets_is_refused_because_it_would_declare_nothing(name):
+    async def read() -> None: ...
+
+    with pytest.raises(TypeError, match=rf'read: write @app.{name}\("'):
+        getattr(App(), name)(read)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"tags": "items"}, r"read: tags='items': write a list, tags=\['items'\]"),
+        ({"responses": {404: {"description": "gone"}}}, "read: responses: say in a text what 404 means"),
+        ({"status": 404}, "read: status=404"),
+        ({"status": "201"}, "read: status='201'"),
+    ],
+)
+def test_options_that_mean_something_else_elsewhere_are_refused_with_the_way_to_write_them(options, text):
+    async def read() -> None: ...
+
+    with pytest.raises(TypeError, match=text):
+        App().get("/", **options)(read)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, None, math.nan, "5"])
+def test_a_time_limit_is_a_number_above_zero(seconds):
+    async def read() -> None: ...
+
+    with pytest.raises(ValueError, match="give a number above 0"):
+        Limits(seconds=seconds)
+    with pytest.raises(ValueError, match="give a number above 0"):
+        App().rpc("a", seconds=seconds)(read)
+    with pytest.raises(ValueError, match="a number of bytes"):
+        Limits(body_size=-1)
+
+
+def test_a_time_limit_may_be_without_end():
+    assert Limits(seconds=math.inf).seconds == math.inf
 
 
 def test_limits_are_those_of_the_endpoint():

@@ -151,6 +151,14 @@ def test_a_body_that_is_no_json_is_told_apart(body):
             ask(each, body=body)
 
 
+@pytest.mark.parametrize("body", [b"[1,]", b"5 5", b"[[[", b'"a'])
+def test_a_body_that_begins_like_another_type_and_is_no_json_is_told_apart_too(body):
+    async def several(a: Item, b: Item) -> None: ...
+
+    with pytest.raises(NotText):
+        ask(several, body=body)
+
+
 def test_a_body_that_is_no_object_where_keys_are_wanted_is_one_mistake():
     async def several(a: Item, b: Item, c: Annotated[int, Body()] = 1) -> None: ...
 
@@ -544,6 +552,14 @@ def test_a_response_is_bytes_with_a_status(arguments, text):
         Response(**arguments)
 
 
+@pytest.mark.parametrize("name", ["Content-Type", "content-length", "Transfer-Encoding"])
+def test_headers_that_the_server_writes_are_left_to_it(name):
+    with pytest.raises(TypeError, match=f"leave the header {name} out"):
+        Response(b"a", headers={"x-a": "b", name: "c"})
+    with pytest.raises(TypeError, match=f"leave the header {name} out"):
+        HTTPError(400, headers={name: "c"})
+
+
 @pytest.mark.parametrize("status", [200, 304, 600])
 def test_an_error_has_the_status_of_one(status):
     with pytest.raises(ValueError, match="return a Response"):
@@ -557,6 +573,7 @@ def test_an_error_has_the_status_of_one(status):
     ("path", "text"),
     [
         ("items", "must begin with /"),
+        ("/items?a={a}", "parameters make the query"),
         ("/{a:int}", "types are annotations"),
         ("/{a", "write {name}"),
         ("/{1}", "write {name}"),

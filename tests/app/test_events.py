@@ -1,6 +1,7 @@
 """Realtime functions without a server: what they are given, what they may answer, and which are refused at once."""
 
-from collections.abc import AsyncIterator, Mapping
+import typing
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -375,6 +376,25 @@ def test_a_stream_without_a_declared_type_gives_any_value():
         yield 1
 
     assert read_stream("a", values, Description()).result.dump({"a": 1}) == b'{"a":1}'
+
+
+@pytest.mark.parametrize("returns", [AsyncIterator[Tick], AsyncGenerator[Tick, None], typing.AsyncIterable[Tick]])
+def test_the_type_of_a_streams_values_may_be_said_in_several_ways(returns):
+    async def prices():
+        yield Tick(1.0)
+
+    prices.__annotations__["return"] = returns
+    assert read_stream("a", prices, Description()).result.annotation is Tick
+
+
+@pytest.mark.parametrize(("returns", "name"), [(Tick, "Tick"), (None, "NoneType"), (Iterator[Tick], "")])
+def test_another_type_is_refused_because_anything_would_leave(returns, name):
+    async def prices():
+        yield Tick(1.0)
+
+    prices.__annotations__["return"] = returns
+    with pytest.raises(TypeError, match=rf"prices: .* returns AsyncIterator\[{name}"):
+        read_stream("a", prices, Description())
 
 
 def test_what_is_no_stream_is_refused():

@@ -2,6 +2,7 @@
 
 import datetime
 import functools
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 import pytest
 from msgspec import Struct
 from pydantic import BaseModel, Field
+from typing_extensions import TypeAliasType
 
 from rtserver.app import Body, Cookie, Depends, Given, Header, Path, Query
 from rtserver.app.parameters import REQUIRED, Parameter, Way, check_path, read_signature, way
@@ -26,6 +28,27 @@ class Tick(Struct):
 @dataclass(frozen=True)
 class Shop(Given):
     name: str
+
+
+@dataclass(frozen=True)
+class Gate(Given):
+    name: str
+
+
+def cook() -> str:
+    return "soup"
+
+
+@dataclass
+class Unhashable:
+    size: int = 0
+
+    def __call__(self, limit: int) -> int:
+        return limit
+
+
+Sold = TypeAliasType("Sold", Annotated[str, Depends(cook)])
+Named = TypeAliasType("Named", Shop)
 
 
 def one(function: Any, *names: str) -> Parameter:
@@ -322,4 +345,81 @@ def test_mistakes_of_providers_name_the_provider():
     def read(value: Annotated[int, Depends(provide)]): ...
 
     with pytest.raises(TypeError, match="provide: parameter a has no annotation"):
+        read_signature(read)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        lambda: Annotated[str, Depends(cook)] | None,
+        lambda: list[Annotated[str, Depends(cook)]],
+        lambda: Annotated[str, Header()] | int,
+    ],
+)
+def test_a_marker_inside_of_another_type_is_refused_because_the_client_would_choose(kind):
+    def read(a): ...
+
+    read.__annotations__["a"] = kind()
+    assert "stands outside: Annotated[X | None, " in refused(read)
+
+
+@pytest.mark.parametrize("kind", [Shop | Gate, list[Shop], dict[str, Shop | None], Shop | str])
+def test_what_the_server_gives_stands_alone_because_the_client_would_choose(kind):
+    def read(a): ...
+
+    read.__annotations__["a"] = kind
+    assert "stands alone, or with None" in refused(read)
+
+
+@pytest.mark.parametrize("marker", [Query, Depends])
+def test_a_marker_without_brackets_is_refused(marker):
+    def read(a): ...
+
+    read.__annotations__["a"] = Annotated[str, marker]
+    assert f"write {marker.__name__}(), with brackets" in refused(read)
+
+
+def test_a_function_that_is_no_provider_is_refused():
+    def read(a: Annotated[str, cook]): ...
+
+    assert "write Depends(cook)" in refused(read)
+
+
+def test_an_annotation_that_is_no_python_is_refused():
+    def read(a: "no type"): ...  # type: ignore[valid-type]  # noqa: F722
+
+    assert "an annotation is no type" in refused(read)
+
+
+def test_a_name_for_a_type_is_that_type():
+    def read(a: Sold, b: Named): ...
+
+    signature = read_signature(read)
+    assert [each.provider for each in signature.provided] == [cook]
+    assert [each.kind for each in signature.wanted] == [Shop]
+
+
+def test_what_partial_has_filled_is_no_parameter():
+    def choose(kind: str, size: int, limit: int = 5): ...
+
+    def read(a: Annotated[int, Depends(functools.partial(choose, kind="a"))]): ...
+
+    (provided,) = read_signature(read).provided
+    assert [each.name for each in provided.signature.parameters] == ["size", "limit"]
+    assert [each.name for each in read_signature(functools.partial(choose, "a", 1)).parameters] == ["limit"]
+
+
+@pytest.mark.parametrize(
+    ("provider", "text"),
+    [
+        (time.time, "time.time does not tell what it takes"),
+        (5, "not a callable object"),
+        (Unhashable(), "unhashable type: 'Unhashable'"),
+    ],
+)
+def test_what_cannot_be_called_for_each_request_is_no_provider(provider, text):
+    def read(a): ...
+
+    read.__annotations__["a"] = Annotated[float, Depends(provider)]
+    with pytest.raises(TypeError, match=text):
         read_signature(read)

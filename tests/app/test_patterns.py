@@ -82,3 +82,10 @@ def test_nothing_is_found_where_nothing_fits():
 def test_a_pattern_is_declared_once(pattern):
     with pytest.raises(ValueError, match="declared twice"):
         table(pattern, pattern)
+
+
+def test_patterns_that_differ_in_the_names_of_their_parts_only_are_one():
+    with pytest.raises(ValueError, match="shop.g: 'chat:{name}:{n}' is declared twice"):
+        found: PatternTable[str] = PatternTable()
+        found.add(Pattern("chat:{room}:{number}"), "f", "shop.f")
+        found.add(Pattern("chat:{name}:{n}"), "g", "shop.g")

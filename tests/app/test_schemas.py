@@ -283,6 +283,12 @@ def test_what_tells_the_server_what_to_do_is_no_part_of_the_result(returns, left
     assert found is (None if left is None else shape(left))
 
 
+@pytest.mark.parametrize("returns", [[int], {"a": int}, (int, str)])
+def test_a_result_that_is_a_value_is_refused(returns):
+    with pytest.raises(TypeError, match=r"is a value and no type: write list\[Item\]"):
+        sent(returns, [bytes])
+
+
 def test_values_without_a_json_form_are_left_out():
     assert plain(object()) is None
     assert plain(b"\xff") is None

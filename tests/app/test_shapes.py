@@ -127,6 +127,14 @@ def test_the_reason_of_the_library_stands_in_the_refusal():
         shape(Plain)
 
 
+def test_a_model_of_types_that_come_later_is_refused_with_the_remedy():
+    class Early(BaseModel):
+        later: Later  # type: ignore[name-defined]  # noqa: F821
+
+    with pytest.raises(TypeError, match="not there yet: declare the function below them"):
+        shape(Early)
+
+
 # Reading
 
 
