@@ -25,7 +25,7 @@ RUNTIME = [
     "txpostgres>=1.7.0",
     "psycopg2-binary>=2.9.10",
     "braintree>=4.43.0",
-    "requests>=2.32.0",
+    "requests>=2.32.2",
     "urllib3>=2.6.0",
     "social-auth-core==7.0.0",
     "argon2-cffi>=23.1.0",

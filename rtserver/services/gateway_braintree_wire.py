@@ -10,12 +10,11 @@ from urllib.parse import urlsplit
 
 import requests
 from braintree.util.http import Http
-from urllib3.exceptions import HTTPError, ReadTimeoutError
+
+from rtserver.services.http_bounded import Bounds, parts
 
 LARGEST = 16 * 1024 * 1024
 """Bytes of an answer, unpacked."""
-
-CHUNK = 64 * 1024
 
 
 class Wire(Http):  # type: ignore[misc]
@@ -31,7 +30,7 @@ class Wire(Http):  # type: ignore[misc]
     def http_do(self, http_verb: str, path: str, headers: Any, request_body: Any) -> list[Any]:
         prepared = requests.Request(http_verb, path, headers=headers, data=request_body or None).prepare()
         settings: dict[str, Any] = {"proxies": {}} if is_loopback(urlsplit(path).hostname or "") else {}
-        latest = self._clock() + self.config.timeout[0] + self._total
+        bounds = Bounds(self.config.timeout[0] + self._total, LARGEST, self._clock)
         with self._get_session().send(
             prepared,
             verify=self.environment.ssl_certificate or True,
@@ -40,27 +39,7 @@ class Wire(Http):  # type: ignore[misc]
             stream=True,
             **settings,
         ) as response:
-            return [response.status_code, self._read(response, latest)]
-
-    def _read(self, response: requests.Response, latest: float) -> str:
-        body = bytearray()
-        while chunk := _part(response):
-            body += chunk
-            if len(body) > LARGEST:
-                raise requests.exceptions.RequestException("the answer is too long")
-            if self._clock() > latest:
-                raise requests.exceptions.ReadTimeout("the answer takes too long")
-        return body.decode("utf-8")
-
-
-def _part(response: requests.Response) -> bytes:
-    """What is there: ``read`` would wait for a whole chunk, however slowly it comes. Errors as those of requests."""
-    try:
-        return bytes(response.raw.read1(CHUNK, decode_content=True))
-    except ReadTimeoutError:
-        raise requests.exceptions.ReadTimeout("the answer takes too long") from None
-    except HTTPError:
-        raise requests.exceptions.ConnectionError("the answer broke off") from None
+            return [response.status_code, b"".join(parts(response.raw, bounds)).decode("utf-8")]
 
 
 class TooManyRequests(Exception):

@@ -21,6 +21,7 @@ from social_core.backends.open_id_connect import OpenIdConnectAuth
 from social_core.utils import setting_name
 
 from rtserver.accounts.options import AccountsOptions, ProviderOptions
+from rtserver.services.identity_bounded import Bounded
 from rtserver.services.identity_keys import FreshKeys
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -96,7 +97,7 @@ def load_provider(options: ProviderOptions, at: str) -> Provider:
         raise ProviderMistake(f"{at}.name", "write a name of at most 64 small letters, digits, - and _")
     if not options.key:
         raise ProviderMistake(f"{at}.key", "write the client id that the provider gave you")
-    bases = (FreshKeys, base) if issubclass(base, OpenIdConnectAuth) else (base,)
+    bases = (FreshKeys, base, Bounded) if issubclass(base, OpenIdConnectAuth) else (base, Bounded)
     made = type(base.__name__, bases, {"name": name, "__module__": base.__module__})
     settings = {
         "KEY": options.key,

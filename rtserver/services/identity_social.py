@@ -46,7 +46,7 @@ T = TypeVar("T")
 INACTIVE_URL = f"{ERROR_URL}?code=account_inactive"
 
 REQUEST_TIME = 5.0
-"""Seconds that a provider has for each step of an answer. A sign-in asks it up to four times."""
+"""Seconds that a provider may let us wait for a connection, or for the next bytes. See ``identity_bounded`` for the whole."""
 
 THREADS = 8
 THREADS_WAITING = 64
