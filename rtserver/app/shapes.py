@@ -34,11 +34,12 @@ ECHO_LIMIT = 1_048_576
 """Bytes of what was sent that one answer may have: inputs, and places, which are made of keys. A small request must not become
 a huge answer."""
 
-LISTING_LIMIT = 67_108_864
-"""Bytes that places may take in memory until it is known how long they are."""
+SMALL_TEXT = 16_384
+"""Bytes of JSON that cannot do harm by long keys."""
 
-DEPTH = 200
-"""Keys that stand within each other; pydantic reads no deeper."""
+LONG_KEY = 128
+"""Bytes of a key that is cut before it is looked for mistakes. pydantic keeps one place for each of them, with every key on the
+way: of half a megabyte of mistakes below a key of the other half a hundred gigabytes."""
 
 
 class Invalid(Exception):
@@ -97,6 +98,13 @@ class PydanticShape:
             raise Invalid(_mistakes(error, location, to_json(value))) from None
 
     def parse_json(self, text: bytes, location: Location) -> Any:
+        if len(text) > SMALL_TEXT:
+            cut = with_short_keys(text)
+            if cut is not None:
+                self._parse_json(cut, location)
+        return self._parse_json(text, location)
+
+    def _parse_json(self, text: bytes, location: Location) -> Any:
         try:
             return self._validate_json(text)
         except ValidationError as error:
@@ -270,7 +278,7 @@ def bare(annotation: Any) -> Any:
 def _mistakes(error: ValidationError, location: Location, text: bytes) -> list[Mistake]:
     """``text``: what they were found in, where that may be long."""
     count = error.error_count()
-    if count > MISTAKE_LIMIT or _places_size(count, text) > LISTING_LIMIT:
+    if count > MISTAKE_LIMIT:
         return _too_many(count, location)
     shows_input = count * len(text) <= ECHO_LIMIT
     errors = error.errors(include_url=False, include_input=shows_input)
@@ -292,12 +300,37 @@ def _mistakes(error: ValidationError, location: Location, text: bytes) -> list[M
     return found
 
 
-def _places_size(count: int, text: bytes) -> int:
-    """Bytes that the places of so many mistakes have at the most: a key may stand in each of them."""
-    if count * len(text) <= LISTING_LIMIT:
-        return 0
-    longest = max(map(len, text.replace(b'\\"', b"  ").split(b'"')))
-    return count * min(len(text), DEPTH * longest)
+def with_short_keys(text: bytes) -> bytes | None:
+    """JSON with its long keys cut; None when it has none. A text that cannot be decoded is left to who reads it."""
+    if not _may_have_long_keys(text.replace(b'\\"', b"__")):
+        return None
+    try:
+        cut = _STRING.sub(_short, text.decode()).encode()
+    except UnicodeError:
+        return None
+    return cut if len(cut) < len(text) else None
+
+
+def _may_have_long_keys(text: bytes) -> bool:
+    """Whether there are so many bytes without a quote."""
+    at, end = 0, len(text) - LONG_KEY
+    while at <= end:
+        quote = text.rfind(b'"', at, at + LONG_KEY)
+        if quote < 0:
+            return True
+        at = quote + 1
+    return False
+
+
+_STRING = re.compile(r'"((?:[^"\\]++|\\.)*+)"(\s*+:)?', re.DOTALL)
+
+
+def _short(found: re.Match[str]) -> str:
+    """Cut at an escape at the latest: half of one would be no JSON."""
+    text, colon = found.groups()
+    if colon is None or len(text) <= LONG_KEY:
+        return found[0]
+    return f'"{text[:LONG_KEY].partition(chr(92))[0]}..."{colon}'
 
 
 def _too_many(count: int, location: Location) -> list[Mistake]:
