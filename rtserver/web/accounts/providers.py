@@ -14,6 +14,7 @@ from rtserver.web.accounts.answers import go_on, json
 from rtserver.web.accounts.bodies import Done, Identities, IdentityFacts, Location, MissingAddress, Onward, Person
 from rtserver.web.accounts.desk import Desk
 from rtserver.web.accounts.endpoint import AccountEndpoint, Door
+from rtserver.web.accounts.posted import fields_again, without_mark
 from rtserver.web.accounts.views import Views, can_unlink, mail_place
 from rtserver.web.accounts.visit import Manners, Member, Visit
 
@@ -75,7 +76,13 @@ class SignInsElsewhere:
         return await self._complete(visit, provider)
 
     async def complete_by_form(self, visit: Visit, provider: str) -> bodies.Onwards | Response:
-        """Come back from a provider that sends a form"""
+        """Come back from a provider that sends a form
+
+        Browsers send no cookies with a form of another site: such a one gets a page that sends it once more from here."""
+        bare = visit.wants_page and visit.cookie is None and provider in self._desk.titles
+        fields = fields_again(visit.all_values) if bare else None
+        if fields is not None:
+            return await self._views.onward(visit, provider, fields)
         return await self._complete(visit, provider)
 
     async def _complete(self, visit: Visit, provider: str) -> Response:
@@ -84,7 +91,7 @@ class SignInsElsewhere:
         # Forms of other sites come without our cookies: by an answer to one the browser would lose the key that it has.
         if visit.session is not None:
             visit.know()
-        outcome = await self._providers.complete(provider, visit.all_values, visit.asker)
+        outcome = await self._providers.complete(provider, without_mark(visit.all_values), visit.asker)
         return await self._led_on(visit, outcome)
 
     async def _led_on(self, visit: Visit, outcome: Outcome) -> Response:

@@ -41,6 +41,8 @@ page              values                                              forms
                   linkable: providers that are not linked yet,        /auth/link/{provider}
                   passwords?: bool                                    /auth/sessions/{id}/end
                                                                       /auth/sign-out, /auth/sign-out-everywhere
+``onward``        provider (its title), action, fields: {name:        action: all of ``fields``, without ``csrf``
+                  value}, what a provider's form said
 ``error``         code, sentence?: instead of the one for the code,
                   request_id?
 ``letters``       letters: ``.id .to .subject .sent_at`` (ms)
@@ -69,13 +71,14 @@ from rtserver.web.accounts.sentences import ERRORS, NOTICES, UNKNOWN
 
 PAGES = (
     *("sign_in", "sign_up", "forgotten", "address", "mail", "confirm", "confirmed", "new_password"),
-    *("profile", "error", "letters", "letter"),
+    *("onward", "profile", "error", "letters", "letter"),
 )
 
 STATIC = {
     "accounts.css": ("accounts/accounts.css", "text/css; charset=utf-8"),
     "mail.js": ("accounts/mail.js", "text/javascript; charset=utf-8"),
     "times.js": ("accounts/times.js", "text/javascript; charset=utf-8"),
+    "onward.js": ("accounts/onward.js", "text/javascript; charset=utf-8"),
     "rt.js": ("rt.js", "text/javascript; charset=utf-8"),
     "favicon.svg": ("favicon.svg", "image/svg+xml"),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from rtserver.accounts import partials
 from rtserver.accounts.confirming import SIGNS_IN
@@ -80,6 +81,13 @@ class Views:
     async def confirmed(self, visit: Visit, proof: Proof, action: str = "") -> Response:
         """The window that asked goes on by itself; ``action`` is where the person goes on here instead."""
         return await self._page("confirmed", visit, email=proof.email, action=action)
+
+    async def onward(self, visit: Visit, provider: str, fields: Mapping[str, str]) -> Response:
+        """What a provider sent, to be sent once more from here (see ``posted``). No session is begun: the browser may have one,
+        and did not say so."""
+        action = f"/auth/complete/{quote(provider, safe='')}"
+        page = self._render("onward", visit, provider=self._desk.titles[provider], action=action, fields=fields)
+        return Response(page, HTML)
 
     async def profile(self, visit: Visit, path: Path = NOWHERE) -> Response:
         member = Member.of(visit)

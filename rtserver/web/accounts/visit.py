@@ -64,7 +64,7 @@ class Visit(Given):
         return self
 
     async def _find_session(self) -> None:
-        cookie = self._incoming.cookie(self._desk.cookies.session)
+        cookie = self.cookie
         session = await self._desk.parts.sessions.find(cookie) if cookie else None
         if session is not None and session.user_id:
             self.account = await users.find(self._desk.parts.database, session.user_id)
@@ -93,6 +93,11 @@ class Visit(Given):
     def method(self) -> str:
         method: bytes = self._incoming.request.method
         return method.decode("latin-1")
+
+    @property
+    def cookie(self) -> str | None:
+        """Of the session, whether it is still good or not."""
+        return self._incoming.cookie(self._desk.cookies.session)
 
     @property
     def is_form(self) -> bool:
@@ -177,10 +182,8 @@ class Visit(Given):
     async def _is_overtaken(self) -> bool:
         """Whether the browser has signed in while this was under way. A form is answered in any case: if the answer with the
         new cookie was lost, the browser gets a session by sending it again."""
-        if self.method != "GET":
-            return False
-        cookie = self._incoming.cookie(self._desk.cookies.session)
-        return cookie is not None and await self._desk.parts.sessions.was_replaced(cookie)
+        cookie = self.cookie
+        return self.method == "GET" and cookie is not None and await self._desk.parts.sessions.was_replaced(cookie)
 
     def know(self) -> str:
         """The key of this browser, a new one if need be, for as long as a letter is good."""

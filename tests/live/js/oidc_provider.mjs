@@ -1,9 +1,9 @@
 // oidc-provider (certified) on a port of the loopback: PKCE is required, one client, and people without an address.
-// node oidc_provider.mjs PORT REDIRECT_URI SECRET
+// node oidc_provider.mjs PORT REDIRECT_URI SECRET [HOST, as browsers are to call it]
 import Provider from 'oidc-provider';
 
-const [port, redirectUri, secret] = process.argv.slice(2);
-const provider = new Provider(`http://127.0.0.1:${port}`, {
+const [port, redirectUri, secret, host = '127.0.0.1'] = process.argv.slice(2);
+const provider = new Provider(`http://${host}:${port}`, {
   clients: [{ client_id: 'client', client_secret: secret, redirect_uris: [redirectUri] }],
   claims: { openid: ['sub'], profile: ['name', 'preferred_username'] },
   scopes: ['openid', 'profile'],

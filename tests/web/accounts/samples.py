@@ -123,6 +123,13 @@ SAMPLES = {
         "plain": {"action": CODE, "username": "anna"},
         "wrong": {"action": CODE, "username": "anna", "mistakes": {"password": "Take at least 8 characters."}},
     },
+    "onward": {
+        "plain": {
+            "provider": "House login",
+            "action": "/auth/complete/house",
+            "fields": {"state": "s1", "code": "c1", "user": '{"name": "<Anna>"}', "rt_again": "1"},
+        },
+    },
     "profile": {
         "full": {
             "account": ANNA,

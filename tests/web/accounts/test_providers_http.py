@@ -80,6 +80,93 @@ async def test_the_way_back_needs_no_token_also_as_a_form(tmp_path: Path) -> Non
         assert web.social.asked[-1][2].values["code"] == "c1"
 
 
+SAID = {"code": "c1", "state": "s1", "user": '{"name": "<b>"}'}
+"""What a provider's form says."""
+ABROAD = {"Origin": "https://id.example"}
+
+
+@deadline(10)
+async def test_a_form_of_another_site_is_sent_once_more_from_ours_and_belongs_to_its_session_then(
+    tmp_path: Path,
+) -> None:
+    async with web_house(tmp_path) as web:
+        web.social.answers["c1"] = SignedIn(await web.person(), "")
+        browser = await web.browser().know()
+        await browser.form("/auth/login/example", {"next": "/chat"})
+        bare = web.browser()  # the same one, which says nothing of its cookies to a page of others
+        answer = await bare.form("/auth/complete/example?state=s0", SAID, **ABROAD)
+        name, values = web.page()
+        assert (answer.status, name, answer.header("set-cookie")) == (200, "onward", None)
+        assert (values["action"], values["provider"]) == ("/auth/complete/example", "Example ID")
+        assert values["fields"] == {**SAID, "csrf": "", "rt_again": "1"}
+        assert len(web.social.asked) == 1, "the provider was asked by the login only"
+        answer = await browser.form(values["action"], values["fields"])
+        assert (answer.status, answer.header("location")) == (303, "/chat")
+        assert web.social.asked[-1][2].values == {**SAID, "csrf": ""}
+        assert await browser.user() == "ada"
+
+
+@deadline(10)
+async def test_a_form_that_was_sent_once_more_and_still_has_no_session_ends_in_the_error(tmp_path: Path) -> None:
+    async with web_house(tmp_path) as web:
+        browser = web.browser()
+        await browser.form("/auth/complete/example", SAID, **ABROAD)
+        answer = await browser.form("/auth/complete/example", web.page()[1]["fields"])
+        assert answer.header("location") == "/auth/error?code=session_context_missing"
+        assert answer.header("set-cookie") is None and web.social.asked == []
+
+
+@deadline(10)
+async def test_what_another_site_sends_in_the_state_of_its_own_sign_in_signs_nobody_in(tmp_path: Path) -> None:
+    async with web_house(tmp_path) as web:
+        web.social.answers["c1"] = AccountRefused("state_mismatch", "That was not begun here.", status=400)
+        browser = await web.browser().know()
+        await web.browser().form(
+            "/auth/complete/example", {**SAID, "state": "mallory's"}, Origin="https://evil.example"
+        )
+        answer = await browser.form("/auth/complete/example", web.page()[1]["fields"])
+        assert answer.header("location") == "/auth/error?code=state_mismatch" and await browser.user() == ""
+
+
+@pytest.mark.parametrize(
+    "path, fields",
+    [
+        ("/auth/complete/example", {"code": "c1"}),
+        ("/auth/complete/example", {**SAID, "id_token": "x" * 32_768}),
+        ("/auth/complete/example", {**SAID, **{f"f{n}": "" for n in range(32)}}),
+        ("/auth/complete/example", {**SAID, "n" * 65: ""}),
+        ("/auth/complete/nobody", SAID),
+        ("/auth/complete/%22%3E%3Cb%3E", SAID),
+    ],
+)
+@deadline(10)
+async def test_what_no_provider_sends_is_not_sent_once_more(tmp_path: Path, path: str, fields: dict[str, str]) -> None:
+    async with web_house(tmp_path) as web:
+        answer = await web.browser().form(path, fields, **ABROAD)
+        assert answer.header("location") == "/auth/error?code=session_context_missing"
+        assert web.pages.shown == []
+
+
+@deadline(10)
+async def test_who_brings_a_session_that_is_over_or_wants_no_page_sends_nothing_once_more(tmp_path: Path) -> None:
+    async with web_house(tmp_path) as web:
+        browser = web.browser()
+        browser.jar["__Host-rt_session"] = "of long ago"
+        answer = await browser.form("/auth/complete/example", SAID)
+        assert answer.header("location") == "/auth/error?code=session_context_missing"
+        answer = await web.browser().form("/auth/complete/example", SAID, Accept="application/json")
+        assert answer.json["detail"][0]["type"] == "session_context_missing"
+
+
+@deadline(10)
+async def test_a_form_that_is_none_is_refused(tmp_path: Path) -> None:
+    async with web_house(tmp_path) as web:
+        kind = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "text/html"}
+        for body in (b"state=\xff", b"&".join(b"a%d=" % n for n in range(1001))):
+            answer = await web.ask("POST", "/auth/complete/example", body, kind)
+            assert answer.status == 400
+
+
 @deadline(10)
 async def test_looking_with_head_does_not_use_up_the_way_back(tmp_path: Path) -> None:
     async with web_house(tmp_path) as web:

@@ -83,6 +83,8 @@ def test_every_form_is_a_post_with_the_token_of_the_session(any_page):
     for form, inputs in any_page.forms:
         assert form["method"] == "post"
         assert form["action"].startswith("/auth/")
+        if form["action"].startswith("/auth/complete/"):
+            continue  # the state of the provider guards it
         assert [each["value"] for each in inputs if each.get("name") == "csrf"] == ["the-csrf-token"]
 
 
@@ -176,6 +178,16 @@ def test_what_a_form_sends():
     assert page("profile", "small").fields("/auth/change-address") == {"csrf", "email"}
 
 
+def test_what_a_provider_said_is_sent_once_more_as_it_was():
+    found = page("onward", fields={"state": "s 1", "user": '{"name": "<Ä&"}'})
+    ((form, inputs),) = found.forms
+    assert form == {"method": "post", "action": "/auth/complete/house", "id": "onward"}
+    assert [(each["type"], each["name"], each["value"]) for each in inputs] == [
+        ("hidden", "state", "s 1"),
+        ("hidden", "user", '{"name": "<Ä&"}'),
+    ]
+
+
 def test_next_goes_along_every_way_to_sign_in():
     found = page("sign_in", providers=[GITHUB], next="/shop?a=1&b=2")
     sent = [each["value"] for _, inputs in found.forms for each in inputs if each.get("name") == "next"]
@@ -194,6 +206,7 @@ def test_next_goes_along_every_way_to_sign_in():
         ("confirm", {"username": ATTACK}),
         ("confirmed", {"email": ATTACK}),
         ("new_password", {"username": ATTACK}),
+        ("onward", {"provider": ATTACK, "action": ATTACK, "fields": {ATTACK: ATTACK, "state": ATTACK}}),
         ("profile", {"account": Account("u", ATTACK, ATTACK, True, True, False, 0)}),
         ("profile", {"identities": [Identity(ATTACK, "u", ATTACK, "", "1", ATTACK, {})], "titles": {ATTACK: ATTACK}}),
         ("profile", {"sessions": [SimpleNamespace(id=ATTACK, agent=ATTACK, remote=ATTACK, seen_at=0)]}),
