@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 
 from rtserver.app import App, Database, Publisher, Transaction
+from rtserver.app.routes import Routes
 from rtserver.apps import ANSWER_TIME, Applications, NoSuchApp, load_app
 from rtserver.core.errors import Conflict, StoreUnavailable
-from tests.app_house import AppHouse, answer
+from rtserver.web.endpoints import EndpointsResource, Surroundings
+from rtserver.web.site import NotFound, Paths
+from tests.app_house import AppHouse, FakeThreads, answer
 from tests.fakes import World
 
 
@@ -89,6 +93,19 @@ def test_two_applications_with_one_path_are_refused():
 
     with pytest.raises(TypeError, match="GET / is declared twice"):
         AppHouse(one, two)
+
+
+def test_an_endpoint_behind_a_page_of_the_server_is_refused_because_nobody_would_reach_it():
+    app = App()
+
+    @app.get("/docs")
+    async def mine() -> None: ...
+
+    around = Surroundings(Clock(), lambda *said, **fields: None, FakeThreads().run, lambda origin: False)
+    resource = EndpointsResource(Routes(app.endpoints), around)
+    Paths({"/asyncapi": NotFound()}, resource)
+    with pytest.raises(TypeError, match="mine: /docs is a page of the server itself: take another path"):
+        Paths({"/docs": NotFound()}, resource)
 
 
 def test_without_an_application_everything_is_404_and_rpc_is_not_available():

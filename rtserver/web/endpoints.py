@@ -5,16 +5,18 @@ from __future__ import annotations
 import enum
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import cached_property
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
+from twisted.web.http import RESPONSES
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
@@ -110,6 +112,15 @@ class EndpointsResource(Resource):
         """Requests that are not answered yet."""
         for endpoint in routes.endpoints:
             self._check(endpoint)
+
+    def leave(self, paths: Collection[str]) -> None:
+        """``paths`` are answered by others before. Raises TypeError for an endpoint that would never be reached."""
+        for endpoint in self._routes.endpoints:
+            if endpoint.path in paths:
+                raise TypeError(
+                    f"{where(endpoint.function)}: {endpoint.path} is a page of the server itself: take another path, or "
+                    "switch that off (demo.enabled, docs.enabled)"
+                )
 
     def _check(self, endpoint: Endpoint) -> None:
         for each in endpoint.signature.all_wanted():
@@ -317,11 +328,15 @@ def _refusal(status: int, detail: Any, headers: Mapping[str, str] | None = None)
     return Response(as_json({"detail": detail}), status=status, headers=headers or {})
 
 
+_PHRASES = {each.value: each.phrase.encode() for each in HTTPStatus if each.value not in RESPONSES}
+"""Of statuses that Twisted has no words for, 422 among them."""
+
+
 def _send(request: Request, response: Response) -> None:
     """One write with its length; a HEAD request gets the head alone, and a client that has left nothing."""
     if request.channel is None:
         return
-    request.setResponseCode(response.status)
+    request.setResponseCode(response.status, _PHRASES.get(response.status))
     headers = request.responseHeaders
     for name, value in response.headers.items():
         for each in (value,) if isinstance(value, str) else value:

@@ -14,6 +14,7 @@ from twisted.web.server import Request, Site
 
 from rtserver.core.forwarded import NOBODY, TrustedProxies
 from rtserver.eager import PLAIN, write_now
+from rtserver.web.endpoints import EndpointsResource
 from rtserver.web.outgoing import Outgoing
 
 LINGER = 2.0
@@ -158,11 +159,14 @@ class BoundedChannel(HTTPChannel):
 
 
 class Paths(Resource):
-    """Whole paths to resources; a path that ends in "/*" takes everything below it, ``rest`` whatever is left."""
+    """Whole paths to resources; a path that ends in "/*" takes everything below it, ``rest`` whatever is left. Raises TypeError
+    for an endpoint of ``rest`` that is never reached."""
 
     def __init__(self, table: dict[str, IResource], rest: IResource | None = None) -> None:
         super().__init__()
         self._rest = rest or NotFound()
+        if isinstance(rest, EndpointsResource):
+            rest.leave(table.keys())
         self._exact = {path.encode(): resource for path, resource in table.items() if not path.endswith("/*")}
         self._below = {path[:-1].encode(): resource for path, resource in table.items() if path.endswith("/*")}
 

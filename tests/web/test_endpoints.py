@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from contextvars import ContextVar
+from http import HTTPStatus
 from typing import Annotated, Any
 
 import pytest
@@ -148,6 +149,12 @@ def test_an_answer_is_one_piece_with_its_length(house):
     assert (answer.status, answer.json) == (200, {"id": 5, "name": "cup"})
     assert answer.header("content-type") == "application/json"
     assert answer.header("content-length") == str(len(answer.body))
+
+
+def test_every_status_has_its_phrase(house):
+    line = house.begin("POST", "/items", {"id": "x"})
+    phrase = line.take().split(b"\r\n")[0].removeprefix(b"HTTP/1.1 422 ").decode()
+    assert phrase == HTTPStatus.UNPROCESSABLE_ENTITY.phrase
 
 
 def test_every_mistake_is_422(house):
