@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Raw
@@ -28,6 +28,8 @@ from rtserver.core.options import ChannelOptions
 from rtserver.core.ports import ServerSubscription
 from rtserver.node import Log
 from rtserver.publisher import as_payload, as_value
+
+T = TypeVar("T")
 
 Giver = Callable[[Caller], Given | None | Awaitable[Given | None]]
 """Makes what a function asks for by type, for one event."""
@@ -81,7 +83,7 @@ class AppHooks(hooks.NoHooks):
 
         async def connect(asked: hooks.ConnectAsked) -> Identity | None:
             answer: Accept | None = await self._call(function, asked.caller, asked.data, {})
-            return None if answer is None else _identity(answer)
+            return None if answer is None else _read(function, _identity, answer)
 
         return connect
 
@@ -96,9 +98,7 @@ class AppHooks(hooks.NoHooks):
 
         async def subscribe(asked: hooks.SubscribeAsked) -> Allowed:
             answer = await self._call(function, asked.caller, asked.data, {"channel": channel, **named})
-            if isinstance(answer, Allow):
-                return Allowed(_optional(answer.info), _optional(answer.data), expire_at=answer.expire_at)
-            return Allowed(data=_optional(answer))
+            return _read(function, _allowed, answer)
 
         return subscribe
 
@@ -110,10 +110,7 @@ class AppHooks(hooks.NoHooks):
 
         async def publish(asked: hooks.PublishAsked) -> Admitted:
             answer = await self._call(function, asked.caller, asked.data, {"channel": channel, **named})
-            if isinstance(answer, Publish):
-                data = None if answer.data is None else as_payload(answer.data)
-                return Admitted(data, answer.skip_history, answer.tags, answer.idempotency_key)
-            return Admitted(answer)
+            return _read(function, _admitted, answer)
 
         return publish
 
@@ -250,6 +247,27 @@ def connection(caller: Caller) -> Connection:
 
 def user(caller: Caller) -> User | None:
     return User(caller.user, as_value(caller.info)) if caller.user else None
+
+
+def _read(function: EventFunction, read: Callable[[Any], T], answer: Any) -> T:
+    """Raises ``Unfit`` for parts of an answer that have no JSON form."""
+    try:
+        return read(answer)
+    except Unfit as error:
+        raise Unfit(f"{where(function.function)}: its {type(answer).__name__} cannot be sent: {error}") from None
+
+
+def _allowed(answer: Any) -> Allowed:
+    if isinstance(answer, Allow):
+        return Allowed(_optional(answer.info), _optional(answer.data), expire_at=answer.expire_at)
+    return Allowed(data=_optional(answer))
+
+
+def _admitted(answer: Any) -> Admitted:
+    if isinstance(answer, Publish):
+        data = None if answer.data is None else as_payload(answer.data)
+        return Admitted(data, answer.skip_history, answer.tags, answer.idempotency_key)
+    return Admitted(answer)
 
 
 def _identity(answer: Accept) -> Identity:

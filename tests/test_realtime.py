@@ -356,6 +356,35 @@ def test_a_result_that_does_not_fit_is_error_100_and_a_clear_line(app):
     assert "broken: its result does not fit the declared type" in str(failure) and "text" in str(failure)
 
 
+@pytest.mark.parametrize("part", ["info", "data", "meta"])
+def test_a_part_of_an_answer_without_a_json_form_is_a_line_that_names_the_function(app, part):
+    @app.on_connect
+    async def greet() -> Accept:
+        return Accept(**{part: object()})
+
+    house = house_of(app)
+    client = house.world.client()
+    client.send(id=1, connect={})
+    assert client.take()[0]["error"]["code"] == 100
+    assert "greet: its Accept cannot be sent" in str(house.log.lines[-1][2])
+
+
+@pytest.mark.parametrize("answer", [Allow(data=object()), Publish(data=object())])
+def test_so_it_is_with_subscriptions_and_publications(app, answer):
+    decorate = app.on_subscribe if isinstance(answer, Allow) else app.on_publish
+
+    @decorate("closed:*")
+    async def decide() -> Any:
+        return answer
+
+    house = house_of(app)
+    client = house.client()
+    command = "subscribe" if isinstance(answer, Allow) else "publish"
+    client.send(id=9, **{command: {"channel": "closed:a", "data": 1}})
+    assert client.take()[0]["error"]["code"] == 100
+    assert f"decide: its {type(answer).__name__} cannot be sent" in str(house.log.lines[-1][2])
+
+
 def test_a_function_that_fails_is_error_100_and_one_line(app):
     @app.rpc("fails")
     async def fails() -> None:

@@ -8,11 +8,11 @@ import types
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass as plain_dataclass
 from dataclasses import field
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Raw
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from rtserver.app.calling import Callee, InThread
@@ -75,6 +75,12 @@ class Disconnect(Exception):
 
 _STRICT = ConfigDict(extra="forbid")
 
+LATEST = 2**32 - 1
+"""The last Unix second that ``expire_at`` can mean (in 2106). Above it, it was hardly meant in seconds."""
+
+Expiry = Annotated[int, Field(ge=0, le=LATEST)]
+ChannelName = Annotated[str, Field(min_length=1)]
+
 
 @dataclass(frozen=True, slots=True, config=_STRICT)
 class Accept:
@@ -83,8 +89,8 @@ class Accept:
     user: str = ""
     info: Any = None
     data: Any = None
-    channels: tuple[str, ...] = ()
-    expire_at: int = 0
+    channels: tuple[ChannelName, ...] = ()
+    expire_at: Expiry = 0
     meta: Any = None
 
 
@@ -94,7 +100,7 @@ class Allow:
 
     info: Any = None
     data: Any = None
-    expire_at: int = 0
+    expire_at: Expiry = 0
 
 
 @dataclass(frozen=True, slots=True, config=_STRICT)

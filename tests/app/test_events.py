@@ -302,6 +302,19 @@ def test_answers_have_types_of_their_own(make):
         make()
 
 
+@pytest.mark.parametrize("kind", [Accept, Allow])
+@pytest.mark.parametrize("at", [-1, 1_800_000_000_000, 10**30])
+def test_an_end_is_a_time_in_unix_seconds(kind, at):
+    with pytest.raises(ValidationError, match="expire_at"):
+        kind(expire_at=at)
+    assert kind(expire_at=1_800_000_000).expire_at == 1_800_000_000
+
+
+def test_a_channel_has_a_name():
+    with pytest.raises(ValidationError, match="at least 1 character"):
+        Accept(channels=("",))
+
+
 def test_channels_may_be_any_list():
     assert Accept(channels=["a", "b"]).channels == ("a", "b")  # type: ignore[arg-type]
 
