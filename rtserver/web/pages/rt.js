@@ -193,14 +193,15 @@ export class Client {
 
   #read(socket, frame) {
     this.#onFrame("in", frame);
-    if (this.session) this.#watch(this.session.ping ? this.session.ping * 1000 + PING_GRACE : 0);
     for (const line of frame.trim().split("\n")) {
-      if (socket !== this.#socket) return;
       const message = JSON.parse(line);
       if (message.id) this.#answer(message);
       else if (message.push) this.#push(message.push);
       else if (this.session?.pong) this.#write(socket, "{}");
+      if (socket !== this.#socket) return;
     }
+    // Only now: the answer to connect, which says how often the server pings, may have been in this frame.
+    if (this.session) this.#watch(this.session.ping ? this.session.ping * 1000 + PING_GRACE : 0);
   }
 
   #answer({ id, error, ...results }) {
