@@ -47,7 +47,7 @@ function answer(world, request) {
 
 /** `greet(socket, command)` plays the server of the WebSocket. */
 async function visit(greet, world, act) {
-  Object.assign(world, { asked: [], loads: 0, errors: [], tokens: [] });
+  Object.assign(world, { asked: [], loads: 0, pongs: 0, errors: [], tokens: [] });
   world.state ??= 'waiting';
   const context = await browser.newContext();
   const page = await context.newPage();
@@ -61,7 +61,7 @@ async function visit(greet, world, act) {
     world.socket = socket;
     socket.onMessage((frame) => {
       const command = JSON.parse(frame.split('\n')[0]);
-      if (!command.connect) return;
+      if (!command.connect) return void (world.pongs += 1);
       world.tokens.push(command.connect.token);
       greet(socket, command);
     });
@@ -125,6 +125,8 @@ const seen = {
   old: await visit(welcome, {}, async (page, world) => {
     await settle(() => asks(world) === 1);
     await page.clock.fastForward(20_000);
+    world.socket.send('{}');
+    await settle(() => world.pongs === 1);
     await page.clock.fastForward(20_000);
     world.socket.close({ code: 3501, reason: 'expired' });
     await settle(() => world.loads === 2);
