@@ -43,6 +43,8 @@ class ReactorClock(Clock):
         return self._unix()
 
     async def sleep(self, seconds: float) -> None:
+        if not seconds >= 0:
+            raise ValueError(f"sleep({seconds}): seconds are 0 or more; where clients choose, say Field(ge=0)")
         await deferLater(self._reactor, seconds)
 
 

@@ -1,6 +1,7 @@
 """Streams of an application: they run while somebody listens, on one node at a time, and come back after a failure."""
 
 import enum
+import math
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
@@ -10,8 +11,8 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from rtserver.app import App, Clock, Connection, Depends, Publisher, User
 from rtserver.core.ports import Lease
-from rtserver.feeding import BREATH, LINGER
-from tests.app_house import AppHouse
+from rtserver.feeding import BREATH, LINGER, ReactorClock
+from tests.app_house import AppHouse, now
 from tests.fakes import EVERYTHING
 
 
@@ -562,3 +563,10 @@ def test_who_comes_while_the_lease_is_given_up_asks_for_it_afterwards(house_of, 
     lease.give()
     house.world.turn()
     assert record.notes == ["begin", "end", "begin"]
+
+
+@pytest.mark.parametrize("seconds", [-1.0, math.nan])
+def test_nobody_sleeps_less_than_nothing(seconds):
+    """Not a number would stop every timer that comes after it."""
+    with pytest.raises(ValueError, match="seconds are 0 or more"):
+        now(ReactorClock(None, lambda: 0.0).sleep(seconds))

@@ -87,7 +87,8 @@ class Clock(Given, ABC):
         """Unix seconds."""
 
     @abstractmethod
-    async def sleep(self, seconds: float) -> None: ...
+    async def sleep(self, seconds: float) -> None:
+        """Raises ValueError below 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ class Publisher(Given, ABC):
 
     @abstractmethod
     async def history(self, channel: str, limit: int = 100, *, reverse: bool = False) -> list[Any]:
-        """The data of publications, oldest first unless ``reverse``."""
+        """The data of publications, oldest first unless ``reverse``; what is no JSON as bytes."""
 
     @abstractmethod
     async def disconnect(self, user: str, code: int = 4500, reason: str = "force disconnect") -> None:

@@ -256,6 +256,16 @@ def test_providers_of_every_kind_make_values():
     assert plain in threads.functions and awaited not in threads.functions and Page not in threads.functions
 
 
+def test_what_partial_has_filled_is_not_the_clients_to_choose():
+    async def need(role: str, name: str) -> str:
+        return f"{name} is {role}"
+
+    async def read(who: Annotated[str, Depends(functools.partial(need, role="admin"))]) -> str:
+        return who
+
+    assert ask(read, query={"role": ["guest"], "name": ["ada"]}) == "ada is admin"
+
+
 def test_no_provider_is_called_after_a_mistake_and_each_mistake_is_told_once():
     calls = []
 
