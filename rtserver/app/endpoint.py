@@ -14,6 +14,7 @@ from msgspec import Raw
 from rtserver.app.calling import Callee, InThread
 from rtserver.app.forms import FormReader
 from rtserver.app.parameters import Given, Parameter, Signature, Wanted, check_path, read_signature, way, where
+from rtserver.app.patterns import Hole, matcher
 from rtserver.app.schemas import sent
 from rtserver.app.shapes import Invalid, NotText, Shape, as_json, check_json, is_list
 
@@ -176,10 +177,8 @@ class Endpoint:
     @cached_property
     def pattern(self) -> re.Pattern[str]:
         """Of decoded paths."""
-        literals = _PART.split(self.path)[::3]
-        groups = [f"(?P<{name}>{'.*' if rest else '[^/]+'})" for name, rest in _PART.findall(self.path)]
-        text = "".join(re.escape(literal) + group for literal, group in zip(literals, [*groups, ""], strict=True))
-        return re.compile(text, re.DOTALL)
+        holes = [Hole(".", 0, name) if rest else Hole("[^/]", 1, name) for name, rest in _PART.findall(self.path)]
+        return matcher(_PART.split(self.path)[::3], holes)
 
     @property
     def takes_body(self) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Generic, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -25,7 +25,8 @@ class Pattern:
         """Of two patterns that differ in the names of their parts only, one would never be meant."""
         self.is_exact = not self.names and "*" not in text
         parts = re.split(r"(\{\w+\}|\*)", text)
-        self._regex = re.compile("".join(_part(part) for part in parts), re.DOTALL)
+        holes = [Hole(".", 0) if part == "*" else Hole("[^:]", 1, part[1:-1]) for part in parts[1::2]]
+        self._regex = matcher(parts[::2], holes)
         self.literal = sum(len(part) for part in parts if not part.startswith("{") and part != "*")
         """How many characters are fixed: of two patterns that match, the one with more of them is meant."""
 
@@ -62,9 +63,32 @@ class PatternTable(Generic[T]):
         return None
 
 
-def _part(text: str) -> str:
-    if text == "*":
-        return ".*"
-    if text.startswith("{"):
-        return f"(?P<{text[1:-1]}>[^:]+)"
-    return re.escape(text)
+class Hole(NamedTuple):
+    """A place in a name. ``chars``: a regex of one character, "." for any; ``least``: how many there are; ``group``: its name,
+    if it has one."""
+
+    chars: str
+    least: int
+    group: str = ""
+
+
+def matcher(literals: Sequence[str], holes: Sequence[Hole]) -> re.Pattern[str]:
+    """Of names with ``holes`` between ``literals``; the first hole takes as much as it can, then the next.
+
+    So what stands before a hole is not in it again, or the hole before would have taken that too. Said in the regex, this
+    spares trying each length of one hole with each of the next: clients send names of many thousand characters."""
+    text, before = re.escape(literals[0]), None
+    for hole, literal, following in zip(holes, literals[:-1], literals[1:], strict=True):
+        value = _value(hole, literal, before)
+        text += (f"(?P<{hole.group}>{value})" if hole.group else value) + re.escape(following)
+        before = hole
+    return re.compile(text, re.DOTALL)
+
+
+def _value(hole: Hole, literal: str, before: Hole | None) -> str:
+    if before is None or before.chars not in (hole.chars, "."):
+        return f"{hole.chars}{{{hole.least},}}"
+    if not literal:
+        return f"{hole.chars}{{{hole.least}}}"
+    most = len(literal) - 1 + hole.least
+    return f"(?:(?!{re.escape(literal)}){hole.chars})*{hole.chars}{{{hole.least},{most}}}"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import re
 
-from rtserver.app.patterns import Pattern, PatternTable
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rtserver.app.patterns import Hole, Pattern, PatternTable, matcher
 
 
 @pytest.mark.parametrize(
@@ -89,3 +93,37 @@ def test_patterns_that_differ_in_the_names_of_their_parts_only_are_one():
         found: PatternTable[str] = PatternTable()
         found.add(Pattern("chat:{room}:{number}"), "f", "shop.f")
         found.add(Pattern("chat:{name}:{n}"), "g", "shop.g")
+
+
+NAME, REST = Hole("[^/]", 1), Hole(".", 0)
+TEXTS = st.text("a-/", max_size=10)
+
+
+def in_plain_words(literals: list[str], holes: list[Hole]) -> re.Pattern[str]:
+    values = [f"({hole.chars}{{{hole.least},}})" for hole in holes]
+    parts = [re.escape(literals[0]), *(v + re.escape(each) for v, each in zip(values, literals[1:], strict=True))]
+    return re.compile("".join(parts), re.DOTALL)
+
+
+@given(st.lists(st.tuples(st.sampled_from([NAME, REST]), st.text("a-/", max_size=2)), min_size=1, max_size=4), TEXTS)
+@settings(max_examples=500, deadline=None)
+def test_values_are_those_of_the_plain_regex(parts, name):
+    literals = ["", *(literal for _, literal in parts)]
+    holes = [hole for hole, _ in parts]
+    named = [hole._replace(group=f"g{number}") for number, hole in enumerate(holes)]
+    found, wanted = matcher(literals, named).fullmatch(name), in_plain_words(literals, holes).fullmatch(name)
+    assert (found and found.groups()) == (wanted and wanted.groups())
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [
+        ("{a}.{b}.{c}.{d}x", "." * 20_000),
+        ("*.*.*.*x", "." * 20_000),
+        ("{a}--{b}--{c}--{d}x", "-" * 20_000),
+        ("{a}.{b}-{c}.{d}x", ".-" * 10_000),
+    ],
+)
+def test_a_long_name_that_nearly_fits_is_seen_through_at_once(pattern, name):
+    """The plain regex would try every length of one part with every length of the others, for years."""
+    assert Pattern(pattern).match(name) is None
