@@ -221,7 +221,8 @@ class AppHooks(hooks.NoHooks):
 
 def _mishap(error: BaseException) -> RuntimeError:
     """``sys.exit()`` in a function must not end the connection that called it."""
-    return RuntimeError(f"it raised {type(error).__name__}, which would end the program: raise an Exception")
+    found = RuntimeError(f"it raised {type(error).__name__}, which is no Exception: raise one that is")
+    return found.with_traceback(error.__traceback__)
 
 
 def _as_mishap(failure: Any) -> Any:

@@ -1,5 +1,6 @@
 """Realtime functions of an application behind real sessions: every answer, every mistake, time, threads and leaving."""
 
+import traceback
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -598,6 +599,7 @@ def test_what_would_end_the_program_is_error_100_and_one_line(app, failure, seco
     assert house.log.texts("error") == ["rpc failed"]
     reason = house.log.lines[-1][2]
     assert f"it raised {type(failure).__name__}" in str(reason) and reason.__cause__ is failure
+    assert "in leave" in "".join(traceback.format_tb(reason.__traceback__))
 
 
 def test_a_cancelled_deferred_of_the_application_itself_is_error_100(app):
