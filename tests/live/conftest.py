@@ -11,6 +11,7 @@ from tests.live.rtserver_process import RtServer
 from tests.live.sdk_js import JSClient, Node
 from tests.live.sdk_python import Loop, PythonClient
 from tests.live.settings import SDKS, SETTINGS, STRICT
+from tests.live.simulator_process import running
 
 _numbers = itertools.count(1)
 
@@ -68,6 +69,26 @@ def strict(strict_server):
         assert client.call(2, subscribe={"channel": "afterwards"})["subscribe"] == {}
         assert client.call(3, publish={"channel": "afterwards", "data": {}}) == {"id": 3, "publish": {}}
     strict_server.check_log()
+
+
+@pytest.fixture(scope="module")
+def simulator(tmp_path_factory):
+    """The gateway's simulator, as the tests of one module leave it."""
+    with running(tmp_path_factory.mktemp("simulator")) as started:
+        yield started
+
+
+@pytest.fixture
+def sim(simulator):
+    """The simulator, which has forgotten everything."""
+    simulator.reset()
+    return simulator
+
+
+@pytest.fixture
+def gateway(sim):
+    """The SDK in front of the simulator."""
+    return sim.gateway()
 
 
 @pytest.fixture

@@ -20,18 +20,12 @@ from rtserver.services.gateway_braintree_config import link_of
 from tests.deadline import deadline
 from tests.live import sandbox
 from tests.live.gateway_calls import attempt
-from tests.live.simulator_process import MERCHANT, PRIVATE_KEY, PUBLIC_KEY, running
+from tests.live.simulator_process import MERCHANT, PRIVATE_KEY, PUBLIC_KEY
 
 APPROVED, DECLINED, UNKNOWN = AttemptState.APPROVED, AttemptState.DECLINED, AttemptState.UNKNOWN
 
 SEARCH_LAG = 90.0
 """Seconds that a search may be behind."""
-
-
-@pytest.fixture(scope="module")
-def process(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("simulator")) as simulator:
-        yield simulator
 
 
 def options(simulator):
@@ -63,9 +57,7 @@ class Target:
 @pytest_twisted.async_yield_fixture(params=sandbox.TARGETS)
 async def target(request):
     if request.param == "simulator":
-        process = request.getfixturevalue("process")
-        process.reset()
-        made = Target(options(process))
+        made = Target(options(request.getfixturevalue("sim")))
     else:
         made = Target(sandbox.options())
     await made.gateway.start()

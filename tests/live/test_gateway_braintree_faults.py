@@ -15,26 +15,13 @@ from rtserver.payments.errors import GatewayAway
 from rtserver.payments.records import AttemptState, Op
 from tests.deadline import deadline
 from tests.live.gateway_calls import Gateways, attempt, repeated, sale
-from tests.live.simulator_process import running
 
 APPROVED, ERROR, UNKNOWN = AttemptState.APPROVED, AttemptState.ERROR, AttemptState.UNKNOWN
 
 
-@pytest.fixture(scope="module")
-def process(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("simulator")) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def sim(process):
-    process.reset()
-    return process
-
-
 @pytest_twisted.async_yield_fixture
-async def make(process):
-    gateways = Gateways(process.url())
+async def make(simulator):
+    gateways = Gateways(simulator.url())
     yield gateways
     await gateways.stop()
 

@@ -3,7 +3,7 @@ what needs no faults of it against Braintree's own sandbox where there are keys 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from rtserver.services.store_options import DatabaseOptions
 from rtserver.services.store_sqlite import SqliteStore
 from tests.deadline import deadline
 from tests.live import sandbox
-from tests.live.simulator_process import MERCHANT, PRIVATE_KEY, PUBLIC_KEY, Simulator, running
+from tests.live.simulator_process import MERCHANT, PRIVATE_KEY, PUBLIC_KEY, Simulator
 from tests.payments.shop import KEEPER, Shop
 
 LOST = (
@@ -35,12 +35,6 @@ LOST = (
     ("silence_before_work", "POST /transactions"),
     ("drop_before_work", "POST /transactions"),
 )
-
-
-@pytest.fixture(scope="module")
-def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    with running(tmp_path_factory.mktemp("simulator")) as started:
-        yield started
 
 
 @asynccontextmanager

@@ -9,26 +9,8 @@ from braintree.test.authentication_ids import AuthenticationIds
 from braintree.test.nonces import Nonces
 
 from rtserver.simulator.nonces import FAKE
-from tests.live.simulator_process import running
 
 Status = braintree.Transaction.Status
-
-
-@pytest.fixture(scope="module")
-def process(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("simulator")) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def sim(process):
-    process.reset()
-    return process
-
-
-@pytest.fixture
-def gateway(sim):
-    return sim.gateway()
 
 
 def sale(gateway, amount="10.00", nonce="fake-valid-nonce", submit=False, **more):

@@ -20,27 +20,10 @@ from braintree.exceptions import (
 )
 from braintree.exceptions.http import connection_error, timeout_error
 
-from tests.live.simulator_process import MERCHANT, PRIVATE_KEY, PUBLIC_KEY, ROOT, running
+from tests.live.simulator_process import MERCHANT, PRIVATE_KEY, PUBLIC_KEY, ROOT
 
 SHORT = (2, 0.4)
 """Connect and read timeout for tests in which an answer stays out."""
-
-
-@pytest.fixture(scope="module")
-def process(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("simulator")) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def sim(process):
-    process.reset()
-    return process
-
-
-@pytest.fixture
-def gateway(sim):
-    return sim.gateway()
 
 
 def sale(gateway, amount="10.00", key=None, nonce="fake-valid-nonce", **more):

@@ -5,27 +5,8 @@ from datetime import UTC, datetime, timedelta
 import braintree
 import pytest
 
-from tests.live.simulator_process import running
-
 Search = braintree.TransactionSearch
 Status = braintree.Transaction.Status
-
-
-@pytest.fixture(scope="module")
-def process(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("simulator")) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def sim(process):
-    process.reset()
-    return process
-
-
-@pytest.fixture
-def gateway(sim):
-    return sim.gateway()
 
 
 def sold(gateway, amount, nonce="fake-valid-nonce", submit=False, **more):

@@ -9,7 +9,7 @@ import pytest
 from braintree.exceptions.not_found_error import NotFoundError
 
 from rtserver.simulator.nonces import FAKE
-from tests.live.simulator_process import OrderRefused, running
+from tests.live.simulator_process import OrderRefused
 
 VAULTED = sorted(
     name
@@ -19,23 +19,6 @@ VAULTED = sorted(
     and nonce.instrument.names.in_vault
     and not nonce.instrument.outcome
 )
-
-
-@pytest.fixture(scope="module")
-def process(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("simulator")) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def sim(process):
-    process.reset()
-    return process
-
-
-@pytest.fixture
-def gateway(sim):
-    return sim.gateway()
 
 
 @pytest.fixture

@@ -8,24 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from braintree.exceptions.invalid_signature_error import InvalidSignatureError
 
-from tests.live.simulator_process import PRIVATE_KEY, OrderRefused, running
-
-
-@pytest.fixture(scope="module")
-def process(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("simulator")) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def sim(process):
-    process.reset()
-    return process
-
-
-@pytest.fixture
-def gateway(sim):
-    return sim.gateway()
+from tests.live.simulator_process import PRIVATE_KEY, OrderRefused
 
 
 class Receiver:
