@@ -17,9 +17,10 @@ from urllib.parse import urlsplit
 from msgspec import Raw
 from treq.client import HTTPClient
 from treq.cookies import IndexableCookieJar
-from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, TimeoutError
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.logger import Logger
-from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.python.failure import Failure
+from twisted.web.client import Agent
 
 from rtserver.core.errors import (
     METHOD_NOT_FOUND,
@@ -49,7 +50,8 @@ from rtserver.core.hooks import (
 )
 from rtserver.core.options import ChannelOptions
 from rtserver.services import proxy_wire
-from rtserver.services.http_body import BodyTooLarge, CollectedBody, Response, SentBody
+from rtserver.services.http_body import CollectedBody, Response, SentBody
+from rtserver.services.proxy_connections import Connections, given_up, reason_of
 from rtserver.services.proxy_options import DEFAULT, ProxyOptions, ProxySettings
 from rtserver.services.proxy_wire import BadAnswer, ConnectQuestion, UserQuestion, question
 from rtserver.services.throttle import Throttle
@@ -82,11 +84,7 @@ class Poster(Protocol):
 
 def backend_client(reactor: Any, limits: ProxyLimits = ProxyLimits()) -> Poster:
     """A client for ``ProxyHooks``."""
-    pool: Any = HTTPConnectionPool(reactor, persistent=True)
-    pool.maxPersistentPerHost = limits.max_requests
-    pool.cachedConnectionTimeout = limits.keep_alive
-    pool.retryAutomatically = False
-    return client_over(Agent(reactor, pool=pool))
+    return client_over(Agent(reactor, pool=Connections(reactor, limits.max_requests, limits.keep_alive)))
 
 
 def client_over(agent: Any) -> Poster:
@@ -141,11 +139,13 @@ class Backend:
     async def _answer(self, caller: Caller, body: bytes) -> bytes:
         exchange = Deferred.fromCoroutine(self._exchange(body, proxy_wire.headers(self.options, caller)))
         try:
-            return await exchange.addTimeout(self.options.timeout, self._way.clock)
+            return await exchange.addTimeout(self.options.timeout, self._way.clock, self._too_late)
         except (CommandError, Disconnected, BadAnswer, CancelledError):
             raise
-        except Exception as failure:  # of name servers, connections, certificates, time: all mean the same here
-            raise BadAnswer(self._reason(failure)) from failure
+        except Exception as failure:  # of name servers, connections, certificates: all mean the same here
+            if given_up(failure):  # the client has left
+                raise CancelledError from failure
+            raise BadAnswer(reason_of(failure)) from failure
 
     async def _exchange(self, body: bytes, headers: dict[str, str]) -> bytes:
         if len(self._places.waiting) >= self._way.limits.max_waiting:
@@ -165,13 +165,11 @@ class Backend:
             proxy_wire.raise_for_status(response.code, self.options.http.status_to_code_transforms)
         return answer
 
-    def _reason(self, failure: Exception) -> str:
-        if isinstance(failure, BodyTooLarge):
-            return str(failure)
-        if isinstance(failure, TimeoutError):
-            return f"no answer within {self.options.timeout:g} s"
-        inner = [each.getErrorMessage() for each in getattr(failure, "reasons", None) or ()]
-        return f"{type(failure).__name__}: {'; '.join(inner) or failure}"
+    def _too_late(self, outcome: _T | Failure, seconds: float) -> _T | Failure:
+        """A request that was stopped says so in many ways."""
+        if isinstance(outcome, Failure):
+            raise BadAnswer(f"no answer within {seconds:g} s") from outcome.value
+        return outcome
 
     def _failed(self, reason: str) -> None:
         self.stats.failed += 1
