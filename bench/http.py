@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -14,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench import machine
+from bench import commandline, machine
 from bench.bars import Bar, Verdict
 from bench.http_apps.loads import (
     CONNECTIONS,
@@ -34,7 +32,7 @@ from bench.install import Missing, fetch
 from bench.load import LoadFailure
 from bench.peers.contender import program
 from bench.processes import Stage, StartFailure
-from bench.report import HTTP_FIGURES, Table, as_markdown, as_text, run_facts, spread, with_figures
+from bench.report import Table, as_markdown, as_text, run_facts, spread
 
 NEEDED = (("wrk", WRK), ("gcc", program("gcc")))
 IN_FLIGHT = 16
@@ -85,7 +83,6 @@ Results = dict[tuple[str, str], list[Figures]]
 
 def main(arguments: list[str]) -> int:
     options = parse(arguments)
-    signal.signal(signal.SIGTERM, _stop)
     servers = chosen(options.only)
     try:
         fetch(servers, NEEDED)
@@ -179,7 +176,7 @@ def judge(results: Results) -> Iterator[Bar]:
 
 
 def facts(servers: list[HttpServer], rounds: int, others: float) -> list[tuple[str, str]]:
-    command = "make bench-http" if len(sys.argv) == 1 else f'make bench-http BENCH="{shlex.join(sys.argv[1:])}"'
+    command = commandline.command("bench-http")
     return run_facts(others, command, rounds) + [(server.name, server.version()) for server in servers]
 
 
@@ -190,16 +187,8 @@ def show(results: Results, servers: list[HttpServer], options: argparse.Namespac
         rows = [{"server": name, "load": load, "rounds": rounds} for (name, load), rounds in results.items()]
         options.json.write_text(json.dumps(rows, indent=1) + "\n")
     if options.markdown:
-        page = options.markdown.read_text() if options.markdown.exists() else ""
-        options.markdown.write_text(with_figures(page, as_markdown(*parts), HTTP_FIGURES))
-
-
-def _stop(_signal: int, _frame: object) -> None:
-    raise SystemExit("stopped by SIGTERM")
+        commandline.put_figures(options.markdown, as_markdown(*parts), commandline.HTTP_FIGURES)
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except KeyboardInterrupt:
-        sys.exit("stopped by Ctrl-C")
+    commandline.run(main)

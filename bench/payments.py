@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -15,12 +13,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench import machine
+from bench import commandline, machine
 from bench.bars import Bar, Verdict
 from bench.install import NEEDED, Missing, fetch
 from bench.load import Figures, Load, LoadFailure, compile_fanload, run_load
 from bench.processes import Stage, StartFailure, start_redis
-from bench.report import PAYMENT_FIGURES, Table, as_markdown, as_text, run_facts, spread, with_figures
+from bench.report import Table, as_markdown, as_text, run_facts, spread
 from bench.results import derived
 from bench.run import raise_file_limit
 from bench.till.shop import open_shop, paying
@@ -60,7 +58,6 @@ class Run:
 
 def main(arguments: list[str]) -> int:
     options = parse(arguments)
-    signal.signal(signal.SIGTERM, _stop)
     raise_file_limit()
     try:
         fetch((), NEEDED)
@@ -224,7 +221,7 @@ def _bar(rule: str, found: str, reached: bool) -> Bar:
 
 
 def facts(run: Run, options: argparse.Namespace) -> list[tuple[str, str]]:
-    command = "make bench-payments" if len(sys.argv) == 1 else f'make bench-payments BENCH="{shlex.join(sys.argv[1:])}"'
+    command = commandline.command("bench-payments")
     versions = ", ".join(f"{name} {installed(name)}" for name in ("Twisted", "hiredis", "msgspec", "braintree"))
     version = f"Python {sys.version.split()[0]}, {versions}; SQLite in WAL mode; the gateway's simulator beside it"
     thrown = f"{run.thrown} measurements, during which others used more than {options.others:g} % of the CPUs"
@@ -237,16 +234,8 @@ def show(run: Run, options: argparse.Namespace) -> None:
     if options.json:
         options.json.write_text(json.dumps(asdict(run), indent=1) + "\n")
     if options.markdown:
-        page = options.markdown.read_text() if options.markdown.exists() else ""
-        options.markdown.write_text(with_figures(page, as_markdown(*parts), PAYMENT_FIGURES))
-
-
-def _stop(_signal: int, _frame: object) -> None:
-    raise SystemExit("stopped by SIGTERM")
+        commandline.put_figures(options.markdown, as_markdown(*parts), commandline.PAYMENT_FIGURES)
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except KeyboardInterrupt:
-        sys.exit("stopped by Ctrl-C")
+    commandline.run(main)

@@ -142,17 +142,5 @@ def as_markdown(facts: list[tuple[str, str]], tables: list[Table], bars: list[Ba
     return "\n".join(lines) + "\n"
 
 
-FIGURES = ("<!-- figures: written by the benchmark -->\n", "<!-- end of figures -->\n")
-HTTP_FIGURES = ("<!-- HTTP figures: written by the benchmark -->\n", "<!-- end of HTTP figures -->\n")
-PAYMENT_FIGURES = ("<!-- payment figures: written by the benchmark -->\n", "<!-- end of payment figures -->\n")
-
-
-def with_figures(page: str, figures: str, marks: tuple[str, str] = FIGURES) -> str:
-    """A page of documentation with the part between its two marks replaced; figures alone for a page without marks."""
-    before, begin, rest = page.partition(marks[0])
-    _, end, after = rest.partition(marks[1])
-    return f"{before}{begin}\n{figures}\n{end}{after}" if end else figures
-
-
 def _markdown_table(head: list[str], rows: list[list[str]]) -> list[str]:
     return ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]

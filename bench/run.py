@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import shlex
-import signal
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 
+from bench import commandline
 from bench.bars import judge
 from bench.install import Missing, install
 from bench.load import LoadFailure, run_load
@@ -21,7 +19,7 @@ from bench.peers import CONTENDERS
 from bench.peers.contender import Contender
 from bench.plan import QUICK, Scale, Step, steps
 from bench.processes import Stage, StartFailure, start_redis
-from bench.report import as_markdown, as_text, facts, tables, with_figures
+from bench.report import as_markdown, as_text, facts, tables
 from bench.results import Results
 
 DESCRIPTORS_BESIDE = 200
@@ -30,8 +28,6 @@ DESCRIPTORS_BESIDE = 200
 
 def main(arguments: list[str]) -> int:
     options = parse(arguments)
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     contenders = chosen(options.only)
     scale = scale_for(options)
     try:
@@ -110,7 +106,7 @@ def take(step: Step, redis_port: int, results: Results) -> None:
 
 
 def show(results: Results, contenders: list[Contender], scale: Scale, options: argparse.Namespace) -> None:
-    command = "make bench" if len(sys.argv) == 1 else f'make bench BENCH="{shlex.join(sys.argv[1:])}"'
+    command = commandline.command("bench")
     parts = (
         facts(results, contenders, scale, command),
         tables(results, contenders, scale),
@@ -122,16 +118,8 @@ def show(results: Results, contenders: list[Contender], scale: Scale, options: a
     if options.json:
         options.json.write_text(json.dumps(results.as_json(), indent=1) + "\n")
     if options.markdown and not results.failures:
-        page = options.markdown.read_text() if options.markdown.exists() else ""
-        options.markdown.write_text(with_figures(page, as_markdown(*parts)))
-
-
-def _stop(_signal: int, _frame: FrameType | None) -> None:
-    raise SystemExit("stopped by SIGTERM")
+        commandline.put_figures(options.markdown, as_markdown(*parts), commandline.FIGURES)
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except KeyboardInterrupt:
-        sys.exit("stopped by Ctrl-C")
+    commandline.run(main)

@@ -13,6 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, unquote
 
+from rtserver.services.host_port import host_port
+
 REDIS_PORT = 6379
 SENTINEL_PORT = 26379
 
@@ -107,7 +109,7 @@ def parse_address(url: str) -> Address:
         return _sentinel(hosts, path, known)
     if "," in hosts:
         raise ValueError("an address redis:// has one host; several Redis servers are several addresses")
-    host, port = _host(hosts, REDIS_PORT)
+    host, port = host_port(hosts, REDIS_PORT, "Redis")
     return Address(label=f"{host}:{port}", host=host, port=port, db=_database(path), **known)  # type: ignore[arg-type]
 
 
@@ -123,23 +125,9 @@ def _sentinel(hosts: str, path: str, known: dict[str, object]) -> Address:
     master, _, db = path.partition("/")
     if not master:
         raise ValueError("a Sentinel address ends with the name of the master: redis+sentinel://host:26379/mymaster")
-    sentinels = tuple(_host(host, SENTINEL_PORT) for host in hosts.split(","))
+    sentinels = tuple(host_port(host, SENTINEL_PORT, "Redis") for host in hosts.split(","))
     label = f"{unquote(master)} by Sentinel"
     return Address(label=label, sentinels=sentinels, master=unquote(master), db=_database(db), **known)  # type: ignore[arg-type]
-
-
-def _host(text: str, default_port: int) -> tuple[str, int]:
-    """``host``, ``host:port``, ``[::1]`` or ``[::1]:port``."""
-    if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-        port = rest.removeprefix(":")
-    else:
-        host, _, port = text.partition(":")
-    if not host:
-        raise ValueError("a Redis address has no host: write redis://host:port/db")
-    if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise ValueError(f"the port of the Redis host {host} is no number from 1 to 65535")
-    return host, int(port) if port else default_port
 
 
 def _database(text: str) -> int:

@@ -15,8 +15,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
+from rtserver.services.host_port import host_port
+
 SQLITE = "sqlite"
 POSTGRESQL = "postgresql"
+POSTGRESQL_PORT = 5432
 
 _POSTGRES_SCHEMES = ("postgresql", "postgres")
 _PERCENT = re.compile(r"%(?![0-9a-fA-F]{2})")
@@ -109,23 +112,10 @@ def _postgres(text: str) -> StoreAddress:
 
 def _hosts(text: str) -> dict[str, str]:
     """``host``, ``host:port``, ``[::1]:port``, and several of them with commas between."""
-    pairs = [_host(each) for each in text.split(",")] if text else []
+    pairs = [host_port(each, POSTGRESQL_PORT, "PostgreSQL") for each in text.split(",")] if text else []
     if not pairs:
         return {}
-    return {"host": ",".join(host for host, _ in pairs), "port": ",".join(port for _, port in pairs)}
-
-
-def _host(text: str) -> tuple[str, str]:
-    if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-        port = rest.removeprefix(":")
-    else:
-        host, _, port = text.partition(":")
-    if not host:
-        raise ValueError("an address of PostgreSQL has an empty host: write postgresql://host:5432/database")
-    if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
-        raise ValueError(f"the port of the PostgreSQL host {host} is no number from 1 to 65535")
-    return unquote(host), port or "5432"
+    return {"host": ",".join(unquote(host) for host, _ in pairs), "port": ",".join(str(port) for _, port in pairs)}
 
 
 def _query(text: str) -> dict[str, str]:

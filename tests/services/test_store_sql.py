@@ -109,7 +109,7 @@ WRONG = {
     "postgresql://h:99999/x": "no number from 1 to 65535",
     "postgresql://user:hunter2@h:x/y": "no number from 1 to 65535",
     "postgresql://user:hunter2%zz@h/y": "write %25",
-    "postgresql://u@,h/x": "an empty host",
+    "postgresql://u@,h/x": "has no host",
     "postgresql://h/x?sslmod=require": "cannot have sslmod",
     "postgresql://h/x?connect_timeout=3": "cannot have connect_timeout",
     "sqlite:": "names a file",
