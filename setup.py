@@ -28,6 +28,7 @@ RUNTIME = [
     "requests>=2.32.2",
     "urllib3>=2.6.0",
     "social-auth-core==7.0.0",
+    "python3-openid>=3.2.0",
     "argon2-cffi>=23.1.0",
     "itsdangerous>=2.2.0",
     "jinja2>=3.1.5",

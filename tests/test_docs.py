@@ -194,7 +194,7 @@ def test_the_documented_providers_are_those_that_people_use():
         for text in blocks(ROOT / "docs/accounts.md", "toml")
         for each in load_providers(load(text, {}).accounts).values()
     ]
-    assert named == ["google", "github", "facebook", "x", "apple", "company"]
+    assert named == ["google", "github", "facebook", "x", "apple", "company", "steam", "forum"]
 
 
 def test_every_option_of_a_namespace_is_explained():

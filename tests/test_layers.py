@@ -79,6 +79,7 @@ FAMILIES = {
     "txpostgres": "PostgreSQL", "psycopg2": "PostgreSQL",
     "jwt": "JWT", "cryptography": "JWT",
     "braintree": "Braintree", "requests": "Braintree", "urllib3": "Braintree",
+    "openid": "social_core",
 }  # fmt: skip
 """Libraries that are parts of one."""
 

@@ -37,7 +37,7 @@ class ProviderOptions:
     secret: str = field(default="", repr=False)
     scope: tuple[str, ...] = ()
     trust_email: bool = False
-    settings: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

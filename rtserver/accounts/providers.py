@@ -24,7 +24,8 @@ LOST = "session_context_missing"
 
 TARGET_ITEM = "target:"
 STATES = ("state", "redirect_state", "oauth_token")
-"""What brings a browser back to the sign-in that it began: OAuth 2 with and without a parameter of its own, OAuth 1."""
+"""What brings a browser back to the sign-in that it began: OAuth 2 with and without a parameter of its own (and OpenID 2.0),
+OAuth 1."""
 
 
 class Providers:
@@ -115,7 +116,10 @@ def _wrong_way(link: bool) -> AccountRefused:
 
 
 def _query(url: str) -> dict[str, str]:
-    return {key: values[0] for key, values in parse_qs(urlsplit(url).query).items()}
+    """With that of the way back, where OpenID 2.0 has the state."""
+    found = {key: values[0] for key, values in parse_qs(urlsplit(url).query).items()}
+    back = found.get("openid.return_to")
+    return {**_query(back), **found} if back else found
 
 
 def _target_item(values: Mapping[str, str]) -> str:

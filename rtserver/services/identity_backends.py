@@ -15,14 +15,19 @@ from importlib import import_module
 from typing import Any
 
 from social_core.backends.base import BaseAuth
+from social_core.backends.discourse import DiscourseAuth
 from social_core.backends.legacy import LegacyAuth
 from social_core.backends.oauth import BaseOAuth2PKCE, OAuthAuth
+from social_core.backends.open_id import OpenIdAuth
 from social_core.backends.open_id_connect import OpenIdConnectAuth
+from social_core.backends.steam import SteamOpenId
 from social_core.utils import setting_name
 
 from rtserver.accounts.options import AccountsOptions, ProviderOptions
 from rtserver.services.identity_bounded import Bounded
+from rtserver.services.identity_discourse import BoundDiscourse
 from rtserver.services.identity_keys import FreshKeys
+from rtserver.services.identity_openid import FixedOpenId, has_address
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
@@ -46,6 +51,61 @@ LISTS = frozenset({"WHITELISTED_DOMAINS", "WHITELISTED_EMAILS", "ALLOW_GROUPS", 
 TABLES = frozenset({"AUTH_EXTRA_ARGUMENTS", "PROXIES"})
 """Settings of these kinds that the classes have no example of."""
 
+
+OURS_BEFORE: Mapping[type[BaseAuth[Any]], type[BaseAuth[Any]]] = {
+    OpenIdConnectAuth: FreshKeys,
+    OpenIdAuth: FixedOpenId,
+    DiscourseAuth: BoundDiscourse,
+}
+"""What stands before the classes of a kind."""
+
+WITHOUT_KEY = (OpenIdAuth, DiscourseAuth)
+"""Kinds whose providers give no client id."""
+
+NEEDED: Mapping[type[BaseAuth[Any]], tuple[str, str]] = {
+    OpenIdConnectAuth: ("OIDC_ENDPOINT", "the address of the provider"),
+    SteamOpenId: ("API_KEY", "the key of your Steam Web API: Steam tells names by it"),
+    DiscourseAuth: ("SERVER_URL", "the address of the forum"),
+}
+"""The setting without which a kind cannot work, and what it is."""
+
+SHORTEST_SECRET = 16
+"""Characters. What a forum and we have in common is seen signed by everybody, so that a short secret can be found out."""
+
+LIBRARY = "social_core.backends."
+REFUSED: Mapping[str, str] = {
+    "facebook.FacebookAppOAuth2": f"needs a script of Facebook in our pages: write {LIBRARY}facebook.FacebookOAuth2",
+    "fedora.FedoraOpenId": f"is out of date, says the library: write {LIBRARY}fedora.FedoraOpenIdConnect",
+    "google_onetap.GoogleOneTap": f"needs a script of Google in our pages: write {LIBRARY}google.GoogleOAuth2",
+    "loginradius.LoginRadiusAuth": (
+        "needs a script of LoginRadius in our pages: let LoginRadius speak OpenID Connect, and write"
+        f" {LIBRARY}open_id_connect.OpenIdConnectAuth"
+    ),
+    "odnoklassniki.OdnoklassnikiApp": (
+        "is for pages in a frame of Odnoklassniki, and lets in any browser that brings its answer: write"
+        f" {LIBRARY}odnoklassniki.OdnoklassnikiOAuth2"
+    ),
+    "saml.SAMLAuth": (
+        "needs xmlsec and lxml, which are no part of this server: let a bridge such as Keycloak or Dex speak SAML, and write"
+        f" {LIBRARY}open_id_connect.OpenIdConnectAuth"
+    ),
+    "shopify.ShopifyOAuth2": (
+        "needs ShopifyAPI, which is no part of this server, and asks at a shop that a stranger names: remove it, and choose"
+        " another way to sign in"
+    ),
+    "telegram.TelegramAuth": (
+        "needs a script of Telegram in our pages, and lets in any browser that brings its answer: remove it, and choose"
+        " another way to sign in"
+    ),
+    "twilio.TwilioAuth": (
+        "believes the account that stands in an address, which nobody has signed: remove it, and choose another way to sign in"
+    ),
+    "vk.VKAppOAuth2": (
+        f"is for pages in a frame of VK, and lets in any browser that brings its answer: write {LIBRARY}vk.VKIDOAuth2"
+    ),
+    "vk.VKontakteOpenAPI": f"needs a script of VK in our pages: write {LIBRARY}vk.VKIDOAuth2",
+}
+"""Why nobody is signed in by a class of the library, nor by what is made of it, and what to do."""
 
 OPEN_ACCOUNT = "rtserver.services.identity_steps.open_account"
 REPLACED = frozenset(
@@ -95,10 +155,12 @@ def load_provider(options: ProviderOptions, at: str) -> Provider:
     name = options.name or base.name
     if not NAME.fullmatch(name):
         raise ProviderMistake(f"{at}.name", "write a name of at most 64 small letters, digits, - and _")
-    if not options.key:
+    if not options.key and not issubclass(base, WITHOUT_KEY):
         raise ProviderMistake(f"{at}.key", "write the client id that the provider gave you")
-    bases = (FreshKeys, base, Bounded) if issubclass(base, OpenIdConnectAuth) else (base, Bounded)
-    made = type(base.__name__, bases, {"name": name, "__module__": base.__module__})
+    if issubclass(base, DiscourseAuth) and len(options.secret) < SHORTEST_SECRET:
+        raise ProviderMistake(f"{at}.secret", f"write {SHORTEST_SECRET} characters or more, and the same in the forum")
+    before = (ours for kind, ours in OURS_BEFORE.items() if issubclass(base, kind))
+    made = type(base.__name__, (*before, base, Bounded), {"name": name, "__module__": base.__module__})
     settings = {
         "KEY": options.key,
         "SECRET": options.secret,
@@ -106,32 +168,46 @@ def load_provider(options: ProviderOptions, at: str) -> Provider:
         **({"USE_PKCE": True} if issubclass(base, BaseOAuth2PKCE) else {}),
         **read_settings(base, options.settings, f"{at}.settings"),
     }
-    if issubclass(base, OpenIdConnectAuth) and not (settings.get("OIDC_ENDPOINT") or base.OIDC_ENDPOINT):
-        raise ProviderMistake(f"{at}.settings", "write OIDC_ENDPOINT, the address of the provider")
+    for kind, (key, what) in NEEDED.items():
+        if issubclass(base, kind) and not (settings.get(key) or getattr(base, key, "")):
+            raise ProviderMistake(f"{at}.settings", f"write {key}, {what}")
     full = {setting_name(name, key): value for key, value in settings.items()}
     return Provider(name, options.title or base.title or name, made, options.trust_email, full)
 
 
 def backend_class(path: str, at: str) -> type[BaseAuth[Any]]:
-    """The class at an import path. Those of the library that ask for a name or an address and check no password are refused,
-    and so are all that send people elsewhere than by a redirect."""
+    """The class at an import path, when people can be signed in by it safely (``identity_refused`` says why others not)."""
+    if path.removeprefix(LIBRARY) in REFUSED:
+        raise ProviderMistake(at, f"{path!r} {REFUSED[path.removeprefix(LIBRARY)]}")
     try:
         found = member(path)
     except (ImportError, AttributeError, ValueError):
         raise ProviderMistake(
-            at,
-            f"{path!r} cannot be imported: write the import path of a class, as in"
-            " social_core.backends.open_id_connect.OpenIdConnectAuth",
+            at, f"{path!r} cannot be imported: write the import path of a class, as in {LIBRARY}steam.SteamOpenId"
         ) from None
     if not (isinstance(found, type) and issubclass(found, BaseAuth)):
         raise ProviderMistake(at, f"{path!r} is no backend of social-auth-core: write the path of a class that is one")
-    if issubclass(found, LegacyAuth):
-        raise ProviderMistake(
-            at, f"{path!r} signs in whoever writes a name, without a password: remove it, and set accounts.passwords"
-        )
-    if not issubclass(found, OAuthAuth) or found.ASSOCIATION_ONLY:
-        raise ProviderMistake(at, f"{path!r} does not speak OAuth or OpenID Connect: write one that does")
+    if told := reason_against(found):
+        raise ProviderMistake(at, f"{path!r} {told}")
     return found
+
+
+def reason_against(base: type[BaseAuth[Any]]) -> str:
+    """Why nobody can be signed in by it safely, and what to do; "" when somebody can."""
+    names = (f"{each.__module__}.{each.__name__}".removeprefix(LIBRARY) for each in base.__mro__)
+    if known := next((name for name in names if name in REFUSED), None):
+        return REFUSED[known]
+    if issubclass(base, LegacyAuth):
+        return "signs in whoever writes a name, without a password: remove it, and set accounts.passwords"
+    if base.ASSOCIATION_ONLY:
+        return "is for using what people have there, and its names for them may pass to others: write another one"
+    if issubclass(base, OpenIdAuth) and not has_address(base):
+        return (
+            f"asks wherever a stranger says: write one with an https address of its own, as {LIBRARY}steam.SteamOpenId"
+        )
+    if not issubclass(base, (OAuthAuth, OpenIdAuth, DiscourseAuth)):
+        return "does not speak OAuth, OpenID Connect or OpenID 2.0: write one that does"
+    return ""
 
 
 def load_steps(options: AccountsOptions) -> None:
@@ -181,8 +257,8 @@ def read_setting(base: type[BaseAuth[Any]], key: str, text: str, known: frozense
         raise ProviderMistake(
             at, "write the path of a file with the authorities to trust: certificates are always checked"
         )
-    if key.endswith("_ENDPOINT"):
-        # The library puts "/.well-known/..." behind it.
+    if key.endswith("_ENDPOINT") or key == "SERVER_URL":
+        # The library puts "/.well-known/..." behind it, or another path.
         text = text.rstrip("/")
     try:
         return _reader(base, key)(text)

@@ -6,7 +6,8 @@ only: a provider that sends one now and then would hold a thread without end.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -48,23 +49,35 @@ class Bounded(BaseAuth[Any]):
         **said: Any,
     ) -> Any:
         """``said``: data, json, auth or params. Gives a ``requests.Response``."""
-        agent = {"User-Agent": self.setting("USER_AGENT") or user_agent()} if self.SEND_USER_AGENT else {}
-        try:
-            response = ask(
-                method,
-                url,
-                self.bounds,
-                timeout or self.setting("REQUESTS_TIMEOUT"),
-                headers={**agent, **(headers or {})},
-                proxies=self.setting("PROXIES"),
-                verify=self.setting("VERIFY_SSL", True),
-                **said,
-            )
+        with self.telling(url, stage):
+            response = self.asked(method, url, headers or {}, timeout, **said)
             response.raise_for_status()
+        return response
+
+    def asked(
+        self, method: str, url: str, headers: Mapping[str, str | bytes], timeout: float | None = None, **said: Any
+    ) -> Any:
+        """Any status will do. Within ``telling``."""
+        agent = {"User-Agent": self.setting("USER_AGENT") or user_agent()} if self.SEND_USER_AGENT else {}
+        return ask(
+            method,
+            url,
+            self.bounds,
+            timeout or self.setting("REQUESTS_TIMEOUT"),
+            headers={**agent, **headers},
+            proxies=self.setting("PROXIES"),
+            verify=self.setting("VERIFY_SSL", True),
+            **said,
+        )
+
+    @contextmanager
+    def telling(self, url: str, stage: ErrorStage) -> Iterator[None]:
+        """What fails becomes an error of the library, without the address."""
+        try:
+            yield
         except Failed as error:
             redact_request_error(error, request_url=url)
             raise self._trouble(error, stage) from error
-        return response
 
     def _trouble(self, error: Any, stage: ErrorStage) -> SocialAuthBaseException:
         kind = kind_of(error)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from social_core.backends.base import BaseAuth
 from social_core.storage import BaseStorage, CodeMixin, PartialMixin
+from social_core.store import OpenIdSessionWrapper
 from social_core.strategy import BaseStrategy
 from social_core.utils import (
     PARTIAL_TOKEN_PENDING_SESSION_NAME,
@@ -130,6 +131,7 @@ class IdentityStrategy(BaseStrategy[Answer]):
         self.trusted: Address | None = None
         """An address that a trusted provider calls verified, so that it needs no letter."""
         self._items = items
+        self._openid = OpenIdSessionWrapper()
         self._target = visit.target
 
     # Settings
@@ -202,6 +204,10 @@ class IdentityStrategy(BaseStrategy[Answer]):
         if name == PARTIAL_TOKEN_SESSION_NAME:
             return self._items.pop(_owned(self.visit.values.get("partial_token", "")))
         return self._items.pop(name)
+
+    def openid_session_dict(self, name: str) -> OpenIdSessionWrapper:
+        """Of this request: ``FixedOpenId`` keeps it with the state of each sign-in, where the library has one for all."""
+        return self._openid
 
     # Letters
 

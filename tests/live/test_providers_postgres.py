@@ -11,12 +11,12 @@ from tests.accounts import test_providers
 from tests.deadline import deadline
 from tests.live.postgres_server import PostgresServer
 from tests.live.postgres_store import harness_of
-from tests.services import test_identity_attacks, test_identity_social
+from tests.services import test_identity_attacks, test_identity_discourse, test_identity_social
 from tests.services.identity_house import houses_over
 
 CHECKS = [
     check
-    for module in (test_identity_social, test_identity_attacks, test_providers)
+    for module in (test_identity_social, test_identity_attacks, test_identity_discourse, test_providers)
     for name, check in sorted(vars(module).items())
     if name.startswith("test_") and list(inspect.signature(check).parameters) == ["opened"]
 ]

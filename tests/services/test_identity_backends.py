@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import pkgutil
 from dataclasses import replace
+from importlib import import_module
 
 import pytest
+from social_core import backends
+from social_core.backends.base import BaseAuth
+from social_core.backends.steam import SteamOpenId
+from social_core.backends.twilio import TwilioAuth
 
 from rtserver.accounts.options import PIPELINE, AccountsOptions, ProviderOptions
 from rtserver.services.identity_backends import (
@@ -14,8 +20,12 @@ from rtserver.services.identity_backends import (
     load_provider,
     load_providers,
     load_steps,
+    member,
+    reason_against,
 )
+from rtserver.services.identity_openid import FixedOpenId
 
+HERE = "tests.services.test_identity_backends"
 OIDC = "social_core.backends.open_id_connect.OpenIdConnectAuth"
 GITHUB = "social_core.backends.github.GithubOAuth2"
 GOOD = ProviderOptions(
@@ -77,9 +87,124 @@ def test_backends_that_check_no_password_are_refused(path):
     assert "without a password" in mistake(backend=path)
 
 
-@pytest.mark.parametrize("path", ["social_core.backends.open_id.OpenIdAuth", "social_core.backends.saml.SAMLAuth"])
-def test_backends_that_do_not_lead_by_a_redirect_are_refused(path):
-    assert mistake(backend=path).startswith("accounts.providers[0].backend: ")
+@pytest.mark.parametrize(
+    "path, said",
+    [
+        ("discourse.Nothing", "cannot be imported"),
+        ("drip.DripOAuth", "may pass to others"),
+        ("facebook.FacebookAppOAuth2", "write social_core.backends.facebook.FacebookOAuth2"),
+        ("fedora.FedoraOpenId", "write social_core.backends.fedora.FedoraOpenIdConnect"),
+        ("google_onetap.GoogleOneTap", "write social_core.backends.google.GoogleOAuth2"),
+        ("lastfm.LastFmAuth", "may pass to others"),
+        ("livejournal.LiveJournalOpenId", "asks wherever a stranger says"),
+        ("loginradius.LoginRadiusAuth", "a script of LoginRadius"),
+        ("mixcloud.MixcloudOAuth2", "may pass to others"),
+        ("odnoklassniki.OdnoklassnikiApp", "write social_core.backends.odnoklassniki.OdnoklassnikiOAuth2"),
+        ("open_id.OpenIdAuth", "asks wherever a stranger says"),
+        ("saml.SAMLAuth", "let a bridge such as Keycloak"),
+        ("shopify.ShopifyOAuth2", "needs ShopifyAPI"),
+        ("telegram.TelegramAuth", "a script of Telegram"),
+        ("twilio.TwilioAuth", "nobody has signed"),
+        ("vk.VKAppOAuth2", "write social_core.backends.vk.VKIDOAuth2"),
+        ("vk.VKontakteOpenAPI", "write social_core.backends.vk.VKIDOAuth2"),
+    ],
+)
+def test_a_backend_that_is_not_safe_is_refused_with_the_reason_and_the_way_out(path, said):
+    assert said in mistake(backend=f"social_core.backends.{path}")
+
+
+class OwnTwilio(TwilioAuth):
+    """Somebody's own class."""
+
+
+class Typed(SteamOpenId):
+    def openid_url(self):
+        return self.data["url"]
+
+
+class Plain(SteamOpenId):
+    URL = "http://steam.example/openid"
+
+
+class Nothing(BaseAuth):
+    name = "nothing"
+
+
+@pytest.mark.parametrize(
+    "name, said",
+    [
+        ("OwnTwilio", "nobody has signed"),
+        ("Typed", "asks wherever a stranger says"),
+        ("Plain", "with an https address of its own"),
+        ("Nothing", "does not speak OAuth"),
+    ],
+)
+def test_a_class_of_ones_own_is_no_way_around(name, said):
+    assert said in mistake(backend=f"{HERE}.{name}")
+
+
+def every_class() -> list[str]:
+    """Of the library, by their paths."""
+    found = []
+    for module in pkgutil.iter_modules(backends.__path__, f"{backends.__name__}."):
+        if module.name.rpartition(".")[2] in ("google_onetap", "saml", "shopify"):
+            continue
+        members = vars(import_module(module.name)).items()
+        found += [
+            f"{module.name}.{name}"
+            for name, each in members
+            if isinstance(each, type) and issubclass(each, BaseAuth) and each.__module__ == module.name and each.name
+        ]
+    return found
+
+
+NEEDED = {
+    "OIDC_ENDPOINT": "https://id.example",
+    "API_KEY": "of the Web API",
+    "SERVER_URL": "https://forum.example",
+}
+
+
+def test_every_class_of_the_library_that_is_not_refused_can_be_loaded_and_leads_by_a_redirect():
+    loaded_ones, refused_ones = [], []
+    for path in every_class():
+        if reason_against(member(path)):
+            refused_ones.append(path.rpartition(".")[2])
+            continue
+        settings = {key: text for key, text in NEEDED.items() if key in known_settings(member(path))}
+        options = replace(GOOD, backend=path, settings=settings, secret="a secret that is long")
+        made = load_provider(options, "at").backend
+        loaded_ones.append(path)
+        assert made.uses_redirect is BaseAuth.uses_redirect or made.uses_redirect is FixedOpenId.uses_redirect, path
+    assert len(loaded_ones) >= 190
+    assert sorted(refused_ones) == [
+        *("DripOAuth", "EmailAuth", "FacebookAppOAuth2", "FedoraOpenId", "LastFmAuth", "LiveJournalOpenId"),
+        *("LoginRadiusAuth", "MixcloudOAuth2", "OdnoklassnikiApp", "OpenIdAuth", "TelegramAuth", "TwilioAuth"),
+        *("UsernameAuth", "VKAppOAuth2", "VKontakteOpenAPI"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "path", ["belgiumeid.BelgiumEIDOpenId", "launchpad.LaunchpadOpenId", "steam.SteamOpenId", "ubuntu.UbuntuOpenId"]
+)
+def test_a_provider_of_openid_2_needs_no_key(path):
+    settings = {"API_KEY": "of the Web API"} if path.startswith("steam") else {}
+    made = loaded(backend=f"social_core.backends.{path}", key="", secret="", settings=settings).backend
+    assert made.__mro__[1] is FixedOpenId
+
+
+def test_steam_needs_the_key_of_its_web_api():
+    told = mistake(backend="social_core.backends.steam.SteamOpenId", key="", settings={})
+    assert told.startswith("accounts.providers[0].settings: write API_KEY")
+
+
+def test_a_forum_needs_an_address_and_a_secret_that_cannot_be_guessed():
+    forum = {"backend": "social_core.backends.discourse.DiscourseAuth", "key": ""}
+    settings = {"SERVER_URL": "https://forum.example/"}
+    assert "SERVER_URL" in mistake(**forum, secret="hush, it is a long one", settings={})
+    assert ".secret: write 16 characters" in mistake(**forum, secret="fifteen letters", settings=settings)
+    found = loaded(**forum, secret="sixteen letters.", settings=settings)
+    assert found.settings["SOCIAL_AUTH_WORK_SERVER_URL"] == "https://forum.example"
 
 
 @pytest.mark.parametrize("name", ["Work", "a/b", "a b", "-a", "x" * 65, "é"])
