@@ -50,6 +50,17 @@ class Vault:
         await customers.keep(self._parts.database, payer.id, made, self._parts.now)
         return made
 
+    async def client_token(self, payer: Payer, account: str) -> str:
+        """What the card form begins with, with this person's methods if there are any; ``account`` "" is the default one."""
+        customer_id = await customers.find(self._parts.database, payer.id)
+        try:
+            return await self._parts.gateway.client_token(customer_id, account)
+        except GatewayRefused as error:
+            if not customer_id:
+                raise
+            await self._make_again(payer, customer_id, error)
+            return await self._parts.gateway.client_token(customer_id, account)
+
     async def refresh(self, user_id: str) -> None:
         """Methods that the gateway saved while they were used become known, those that it has no more are removed."""
         customer_id = await customers.find(self._parts.database, user_id)
@@ -130,6 +141,13 @@ class Vault:
 
     # Parts
 
+    async def _make_again(self, payer: Payer, customer_id: str, refused: GatewayRefused) -> None:
+        """Somebody deleted the customer in the control panel. Raises ``refused`` when it is there."""
+        try:
+            await self._parts.gateway.make_customer(customer_id, payer.email, payer.name)
+        except GatewayRefused:
+            raise refused from None
+
     def _is_lost(self, kept: KeptMethod) -> bool:
         """Whether nobody here waits any more for the answer to its saving."""
         return not kept.is_saved and self._parts.now - kept.created_at >= self._parts.deadline * 1000
@@ -155,8 +173,7 @@ class Vault:
             except GatewayRefused as error:
                 if error.code != NO_CUSTOMER:
                     raise
-                # Somebody deleted the customer in the control panel.
-                await gateway.make_customer(customer_id, payer.email, payer.name)
+                await self._make_again(payer, customer_id, error)
                 return await gateway.save_method(customer_id, nonce, token, is_default)
         except GatewayBusy:
             await methods.abandon(self._parts.database, token)

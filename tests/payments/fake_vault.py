@@ -68,6 +68,14 @@ class FakeVault(FakeGateway):
 
     # The vault
 
+    async def client_token(self, customer_id: str, merchant_account: str) -> str:
+        def work() -> str:
+            if (customer_id and customer_id not in self.people) or merchant_account == "no account":
+                raise GatewayRefused("client_token", "There is no such customer, or no such account.")
+            return f"token of {customer_id or 'nobody'}"
+
+        return await self._call("client_token", work)
+
     async def make_customer(self, id: str, email: str, name: str) -> None:
         await self._call("make_customer", lambda: self.people.setdefault(id, (email, name)))
 

@@ -131,6 +131,20 @@ async def check_a_customer_who_was_deleted_in_the_control_panel_is_made_again(ma
     assert (await market.vault.save(ADA, "nonce-1881")).last4 == "1881"
 
 
+async def check_a_customer_who_was_deleted_in_the_control_panel_gets_a_client_token(market: Market) -> None:
+    assert await market.vault.client_token(ADA, "") == "token of nobody"
+    known = await market.vault.customer(ADA)
+    market.gateway.people.clear()
+    assert await market.vault.client_token(ADA, "") == f"token of {known}"
+    assert list(market.gateway.people) == [known]
+
+
+async def check_a_client_token_for_no_account_of_the_shop_is_refused(market: Market) -> None:
+    await market.vault.customer(ADA)
+    with pytest.raises(GatewayRefused, match="client_token"):
+        await market.vault.client_token(ADA, "no account")
+
+
 async def check_a_busy_gateway_saves_nothing_and_may_be_asked_again(market: Market) -> None:
     market.gateway.will_do("save_method", "busy")
     with pytest.raises(GatewayBusy):

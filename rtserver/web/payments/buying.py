@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rtserver.app.endpoint import Endpoint, Response
-from rtserver.payments import customers, items
+from rtserver.payments import items
 from rtserver.payments.records import SaleItem
 from rtserver.payments.requests import PayRequest, not_found
 from rtserver.web.payments.bodies import ClientToken, Id, ItemFacts, ItemList, PaymentAnswer, Purchase
@@ -45,8 +45,7 @@ class Buying:
         With the saved payment methods of this person, if there are any. ``item``: what is to be bought."""
         wanted = await self._item(item) if item else None
         account = (wanted.merchant_account if wanted else "") or self._desk.options.merchant_account
-        customer = await customers.find(self._parts.database, person.payer.id)
-        token = await self._parts.gateway.client_token(customer, account)
+        token = await self._desk.flows.vault.client_token(person.payer, account)
         price, currency = (wanted.price.text, wanted.price.currency) if wanted else ("", "")
         return ClientToken(client_token=token, mode=self._desk.options.mode, price=price, currency=currency)
 

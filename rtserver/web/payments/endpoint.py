@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 from pydantic import BaseModel
 
@@ -46,6 +46,14 @@ MEANINGS = {
 }
 """What further statuses mean."""
 
+OURS = {
+    "payment_method_nonce": "nonce",
+    "credit_card": "nonce",
+    "payment_method_token": "method",
+    "plan_id": "plan",
+}
+"""Attributes of the gateway and the field that they come from."""
+
 Key = Annotated[
     str,
     Header(
@@ -79,6 +87,7 @@ class PaymentEndpoint(Endpoint):
         limits = Limits(BODY_SIZE, desk.seconds if door.asks_gateway else door.seconds)
         super().__init__(door.method, door.path, function, door.status, _describe(door, function), limits)
         self._desk = desk
+        self._fields = frozenset(getattr(get_type_hints(function).get("body"), "model_fields", ()))
         self._elsewhere = {
             each.name: each.location for each in self.signature.all_parameters() if each.place in ("path", "header")
         } | {noun: ("path", name) for noun, name in NAMED.findall(door.path)}
@@ -97,7 +106,7 @@ class PaymentEndpoint(Endpoint):
             self._desk.accounts.log_seldom(f"the gateway could not be asked: {error}")
             return self._told(AWAY)
         except GatewayRefused as error:
-            return self._told(_by_gateway(error, self.takes_body))
+            return self._told(_by_gateway(error, self._fields))
 
     def _told(self, refusal: Refusal) -> Response:
         return refusal.as_json("body" if self.takes_body else "query", self._elsewhere)
@@ -121,9 +130,16 @@ def _refused(error: PaymentRefused) -> Refusal:
     return Refusal(error.status, [(error.code, error.field, error.sentence)], headers)
 
 
-def _by_gateway(error: GatewayRefused, is_of_all: bool) -> Refusal:
-    mistakes = [(each.code, each.attribute, each.message) for each in error.errors]
-    return Refusal(422, mistakes or [(error.code, "", error.sentence)], {}, is_of_all)
+def _by_gateway(error: GatewayRefused, fields: frozenset[str]) -> Refusal:
+    """The gateway's attributes are those of its own request: only what came from a field of ours is told as one."""
+    mistakes = [(each.code, _field(each.attribute, fields), each.message) for each in error.errors]
+    return Refusal(422, mistakes or [(error.code, "", error.sentence)], {}, is_of_all=bool(fields))
+
+
+def _field(attribute: str, fields: frozenset[str]) -> str:
+    first = attribute.partition(".")[0]
+    name = OURS.get(first, first)
+    return name if name in fields else ""
 
 
 def _describe(door: Door, function: Callable[..., Any]) -> Description:

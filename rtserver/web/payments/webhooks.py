@@ -41,7 +41,7 @@ class WebhookEndpoint(Endpoint):
     headers = (*HEADERS, QUIET)
 
     def __init__(self, desk: Desk, method: str, function: Any) -> None:
-        description = Description(*docstring(function), tags=TAGS, responses=MEANINGS)
+        description = Description(*docstring(function), tags=TAGS, responses=MEANINGS, media_type="text/plain")
         limits = Limits(BODY_SIZE, takes_form=True)
         super().__init__(method, PATH, function, description=description, limits=limits)
         self._desk = desk
@@ -50,18 +50,23 @@ class WebhookEndpoint(Endpoint):
         try:
             return await super().respond(incoming, path, in_thread)
         except GatewayRefused as error:  # the log has it already
-            return Refusal(400, [(error.code, "", error.sentence)], {}, is_of_all=True).as_json()
+            return self._told(error.code, error.sentence)
         except Invalid as error:
             missing = ", ".join(sorted({str(each["loc"][-1]) for each in error.mistakes}))
-            return self._refused(
-                "bad_webhook", f"The gateway sends bt_signature and bt_payload in a form: look at {missing}."
-            )
+            return self._refused("bad_webhook", f"The gateway sends {self._expected}: look at {missing}.")
         except NotText:
-            return self._refused("bad_webhook", "The gateway sends bt_signature and bt_payload in a form.")
+            return self._refused("bad_webhook", f"The gateway sends {self._expected}.")
+
+    @property
+    def _expected(self) -> str:
+        return "bt_signature and bt_payload in a form" if self.takes_body else "bt_challenge in the address"
 
     def _refused(self, code: str, sentence: str) -> Response:
         self._desk.accounts.log_seldom(f"a webhook was refused: {sentence} ({code})")
-        return Refusal(400, [(code, "", sentence)], {}, is_of_all=True).as_json()
+        return self._told(code, sentence)
+
+    def _told(self, code: str, sentence: str) -> Response:
+        return Refusal(400, [(code, "", sentence)], {}, is_of_all=True).as_json("body" if self.takes_body else "query")
 
 
 class WebhookDoor:

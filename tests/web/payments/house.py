@@ -23,6 +23,7 @@ from rtserver.payments.parts import Parts, Payer
 from rtserver.payments.records import SavedMethod
 from rtserver.payments.report import Difference, Finding, Report
 from rtserver.payments.subscription_rows import Subscription
+from rtserver.payments.vault import Vault
 from rtserver.services import outbox
 from rtserver.web.api_http import ApiAccess, ApiKey
 from rtserver.web.endpoints import EndpointsResource, Surroundings, TwistedIncoming
@@ -96,6 +97,14 @@ class Webhooks(Recorder):
         return "public_key|abc"
 
 
+class Vaulted(Recorder):
+    """Client tokens come from the vault as it is."""
+
+    def __init__(self, parts: Parts, **answers: Any) -> None:
+        super().__init__(**answers)
+        self.client_token = Vault(parts).client_token
+
+
 class Till:
     """``vault``, ``subscriptions``, ``subscribing``, ``disputes``, ``webhooks`` and ``reports`` only record."""
 
@@ -114,7 +123,7 @@ class Till:
             key=b"k" * 32,
             publish=outbox.put,
         )
-        self.vault = Recorder(methods=[VISA], save=VISA, choose=VISA, delete=None)
+        self.vault = Vaulted(self.parts, methods=[VISA], save=VISA, choose=VISA, delete=None)
         self.subscriptions = Recorder(listed=[CLUBBED], change=CLUBBED, cancel=replace(CLUBBED, status="canceled"))
         self.subscribing = Recorder()
         self.disputes = Recorder(listed=[DISPUTE], refresh=None, accept=DISPUTE, add_evidence=DISPUTE, finalize=DISPUTE)

@@ -178,6 +178,21 @@ async def test_disputes_are_listed_and_answered(tmp_path: Path) -> None:
         ]
 
 
+@deadline(10)
+async def test_only_a_field_that_was_sent_is_told_as_the_place_of_a_mistake_of_the_gateway(tmp_path: Path) -> None:
+    async with till_in(tmp_path) as till:
+        keeper = await till.keeper()
+        for attribute, place in (
+            ("payment_method_nonce", ["body", "nonce"]),
+            ("credit_card.number", ["body", "nonce"]),
+            ("customer_id", ["body"]),
+        ):
+            till.vault.answers["save"] = GatewayRefused("x", "No.", [FieldError(attribute, "1", "No.")])
+            assert codes(await keeper.post("/payment/methods", {"nonce": "n"})) == [("1", place)]
+        till.disputes.answers["add_evidence"] = GatewayRefused("x", "No.", [FieldError("status", "1", "No.")])
+        assert codes(await keeper.post("/payment/disputes/d1/evidence", {"text": "x"})) == [("1", ["body"])]
+
+
 @pytest.mark.parametrize(
     ("error", "status", "mistake"),
     [
@@ -185,7 +200,7 @@ async def test_disputes_are_listed_and_answered(tmp_path: Path) -> None:
         (
             GatewayRefused("x", "No.", [FieldError("dispute.id", "95701", "No.")]),
             422,
-            ("95701", ["query", "dispute.id"]),
+            ("95701", []),
         ),
         (GatewayAway("the gateway cannot be reached"), 503, ("gateway_away", [])),
         (PaymentRefused("closing", "The server is about to restart.", status=503), 503, ("closing", [])),

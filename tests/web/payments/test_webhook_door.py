@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from rtserver.app.openapi import openapi
 from rtserver.core.errors import StoreUnavailable
 from rtserver.payments.errors import GatewayRefused
 from tests.deadline import deadline
@@ -72,6 +73,13 @@ async def test_a_body_that_is_no_json_is_400(tmp_path: Path) -> None:
         assert (await send(till, "{", "application/json")).status == 400
 
 
+@deadline(10)
+async def test_the_answers_of_the_gateways_door_are_described_as_text(tmp_path: Path) -> None:
+    async with till_in(tmp_path) as till:
+        described = openapi([], title="x", version="1", endpoints=till.own)["paths"]["/payment/webhook/"]
+        assert [list(each["responses"]["200"]["content"]) for each in described.values()] == [["text/plain"]] * 2
+
+
 @pytest.mark.parametrize(("size", "status"), [(60_000, 200), (70_000, 413), (2_000_000, 413)])
 @deadline(10)
 async def test_a_large_body_is_refused(tmp_path: Path, size: int, status: int) -> None:
@@ -99,5 +107,8 @@ async def test_a_challenge_is_answered_as_text(tmp_path: Path) -> None:
 @deadline(10)
 async def test_a_challenge_that_is_none_is_400_with_a_cause_in_the_log(tmp_path: Path, query: str) -> None:
     async with till_in(tmp_path) as till:
-        assert (await till.web.browser().read(f"/payment/webhook/{query}")).status == 400
+        answer = await till.web.browser().read(f"/payment/webhook/{query}")
+        ((_, place),) = codes(answer)
+        assert (answer.status, place) == (400, ["query"])
+        assert "bt_signature" not in answer.text
         assert len(causes(till)) == 1
