@@ -31,9 +31,9 @@ MOST_REDIRECTS = 5
 ADDRESSES = ("op_endpoint", "claimed_id", "identity")
 """What of an answer is an address."""
 
+# It logs whole answers, with what they say about people.
 logging.getLogger("openid").addHandler(logging.NullHandler())
 logging.getLogger("openid").propagate = False
-# It logs whole answers, with what they say about people.
 
 _step: ContextVar[FixedOpenId | None] = ContextVar("openid_step", default=None)
 
