@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -93,8 +93,31 @@ def parse_json(text: str, what: str) -> Any:
 
 def check_config(arguments: argparse.Namespace, world: World) -> None:
     config = load(read_file(arguments.file), world.environ)
+    if mistakes := list(mistakes_of_parts(config)):
+        raise CommandFailed("\n".join(mistakes))
     print("ok", file=world.out)
     print(worst_case(config, open_files()), file=world.out)
+
+
+def mistakes_of_parts(config: Config) -> Iterator[str]:
+    """What would stop the start although the file is right: templates, and keys that cannot be keys. The parts are imported
+    when they are switched on: they bring large libraries with them."""
+    checks: list[Callable[[], object]] = []
+    if config.accounts.enabled:
+        from rtserver.accounts.letters import LetterWriter
+        from rtserver.web.accounts.templates import AccountPages
+
+        templates = config.accounts.templates
+        checks += [lambda: AccountPages(templates), lambda: LetterWriter(config.mail.sender_name, templates)]
+    if config.payments.enabled:
+        from rtserver.services.gateway_braintree_config import link_of
+
+        checks.append(lambda: link_of(config.payments))
+    for check in checks:
+        try:
+            check()
+        except RtError as error:
+            yield str(error)
 
 
 # token

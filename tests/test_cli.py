@@ -54,6 +54,20 @@ KEY = '[client.token]\nhmac_secret_key = "0123456789abcdef0123456789abcdef"\n'
 SECRET = "0123456789abcdef0123456789abcdef"
 
 
+SHOP = """
+[accounts]
+enabled = true
+base_url = "https://rt.example.com"
+templates = "{templates}"
+[payments]
+enabled = true
+mode = "production"
+merchant_id = "{merchant}"
+public_key = "p"
+private_key = "k"
+"""
+
+
 def test_version_is_printed(console):
     assert console.run("version") == (0, f"rtserver {__version__}\n", "")
 
@@ -108,6 +122,21 @@ def test_the_worst_case_names_what_bounds_the_connections():
 )
 def test_sizes_are_written_for_people(count, text):
     assert size(count) == text
+
+
+@pytest.mark.parametrize(("merchant", "status"), [("m", 0), ("\N{HORIZONTAL ELLIPSIS}", 1)])
+def test_what_would_stop_the_start_for_its_keys_is_told(console, file, tmp_path, merchant, status):
+    found, _, err = console.run("check-config", file(SHOP.format(templates=tmp_path, merchant=merchant)))
+    assert (found, "payments.merchant_id" in err) == (status, bool(status))
+
+
+def test_templates_are_looked_at_and_all_that_is_wrong_with_them_is_told(console, file, tmp_path):
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "sign_in.html").write_text("{% if %}")
+    (tmp_path / "letters" / "reset.txt").write_text("no subject")
+    status, out, err = console.run("check-config", file(SHOP.format(templates=tmp_path, merchant="m")))
+    assert (status, out) == (1, "")
+    assert "sign_in.html, line 1" in err and "reset.txt" in err
 
 
 # token

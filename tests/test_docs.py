@@ -265,7 +265,7 @@ def warnings_of(path):
             yield literal(node.args[1])
         elif called in (*WARNINGS, "failure", "_report") and isinstance(node.func, ast.Attribute):
             yield literal(node.args[0])
-        elif called == "_warn":
+        elif called in ("_warn", "log_seldom"):
             yield literal(node.args[0])
 
 

@@ -117,7 +117,12 @@ class ConnectionTokens:
         """A subscription token. Raises ``AccountRefused`` for a channel that is not this person's."""
         patterns = (*self._patterns, *(self._staff_patterns if account.is_staff else ()))
         if not any(fits(pattern, account.id, channel) for pattern in patterns):
-            raise AccountRefused("channel_denied", "This channel is not yours.", "channel", 403)
+            raise AccountRefused(
+                "channel_denied",
+                "This channel is not yours: ask for one of accounts.subscription_channels.",
+                "channel",
+                403,
+            )
         return self._signed({"sub": account.id, "channel": channel}, self._seconds), self._seconds
 
     def waiting(self, proof: Proof) -> str:

@@ -23,7 +23,7 @@ from rtserver.web.accounts.bodies import (
     ProofFacts,
 )
 from rtserver.web.accounts.desk import Desk
-from rtserver.web.accounts.endpoint import AccountEndpoint, Door
+from rtserver.web.accounts.endpoint import MEANINGS, AccountEndpoint, Door
 from rtserver.web.accounts.views import Views, link_place, mail_place
 from rtserver.web.accounts.visit import Manners, Visit
 
@@ -37,14 +37,16 @@ class Proofs:
     def endpoints(self) -> list[Endpoint]:
         mail, link = self._views.mail, self._views.link
         own, by_link = "/auth/proofs/{id}", "/auth/c/{signed}"
+        theirs = {403: f"{MEANINGS[403]}, or it is for an account that one is not signed in to"}
+        early = {409: "It was used before, or is not answered yet"}
         doors: dict[Callable[..., Any], Door] = {
             self.proof: Door("GET", own, others=(404,)),
             self.resend: Door("POST", f"{own}/resend", again=mail, status=202, others=(404, 409, 410, 429)),
-            self.code: Door("POST", f"{own}/code", again=mail, others=(404, 409, 410, 429)),
-            self.go_on: Door("POST", f"{own}/continue", again=mail, others=(404, 409, 410)),
+            self.code: Door("POST", f"{own}/code", again=mail, others=(404, 409, 410, 429), meanings=theirs),
+            self.go_on: Door("POST", f"{own}/continue", again=mail, others=(404, 409, 410), meanings=early),
             self.link: Door("GET", by_link, Manners(shows_page=True), others=(404, 409, 410)),
-            self.confirm: Door("POST", by_link, again=link, others=(404, 409, 410)),
-            self.go_on_by_link: Door("POST", f"{by_link}/continue", again=link, others=(404, 409, 410)),
+            self.confirm: Door("POST", by_link, again=link, others=(404, 409, 410), meanings=theirs),
+            self.go_on_by_link: Door("POST", f"{by_link}/continue", again=link, others=(404, 409, 410), meanings=early),
         }
         return [AccountEndpoint(self._desk, door, function) for function, door in doors.items()]
 

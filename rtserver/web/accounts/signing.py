@@ -28,7 +28,7 @@ from rtserver.web.accounts.bodies import (
     SignUp,
 )
 from rtserver.web.accounts.desk import Desk
-from rtserver.web.accounts.endpoint import AccountEndpoint, Door
+from rtserver.web.accounts.endpoint import MEANINGS, AccountEndpoint, Door
 from rtserver.web.accounts.views import Views, mail_place
 from rtserver.web.accounts.visit import Member, Visit
 
@@ -41,6 +41,7 @@ class Signing:
 
     def endpoints(self) -> list[Endpoint]:
         views = self._views
+        unproven = {403: f"{MEANINGS[403]}, or the present password is wrong"}
         doors: dict[Callable[..., Any], Door] = {
             self.session: Door("GET", "/auth/session"),
             self.sign_up: Door("POST", "/auth/sign-up", again=views.sign_up, status=202, others=(409, 429)),
@@ -48,9 +49,9 @@ class Signing:
             self.sign_out: Door("POST", "/auth/sign-out"),
             self.sign_out_everywhere: Door("POST", "/auth/sign-out-everywhere"),
             self.forgotten: Door("POST", "/auth/forgotten", again=views.forgotten, status=202, others=(429,)),
-            self.password: Door("POST", "/auth/password", again=views.profile, others=(429,)),
+            self.password: Door("POST", "/auth/password", again=views.profile, others=(429,), meanings=unproven),
             self.change_address: Door(
-                "POST", "/auth/change-address", again=views.profile, status=202, others=(409, 429)
+                "POST", "/auth/change-address", again=views.profile, status=202, others=(409, 429), meanings=unproven
             ),
         }
         return [AccountEndpoint(self._desk, door, function) for function, door in doors.items()]

@@ -192,4 +192,12 @@ async def test_the_document_is_valid_and_tells_of_every_endpoint(tmp_path: Path)
         assert made["components"]["securitySchemes"]["session"]["in"] == "cookie"
         assert made["paths"]["/auth/token"]["get"]["security"] == [{"session": []}]
         assert made["paths"]["/auth/sign-in"]["post"]["responses"]["429"]["description"].startswith("Too often")
+        for path, status, words in (
+            ("/auth/password", "403", "present password"),
+            ("/auth/change-address", "403", "present password"),
+            ("/auth/c/{signed}", "403", "not signed in to"),
+            ("/auth/proofs/{id}/code", "403", "not signed in to"),
+            ("/auth/proofs/{id}/continue", "409", "not answered yet"),
+        ):
+            assert words in made["paths"][path]["post"]["responses"][status]["description"], path
         assert not any(path.startswith("/auth/static") for path in made["paths"])
