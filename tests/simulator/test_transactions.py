@@ -42,7 +42,7 @@ def do(gateway, key, name, **params):
     return ask(gateway, verb, f"/transactions/{key}/{action}", "transaction", params or {"amount": ""})
 
 
-@pytest.mark.parametrize(("status", "name"), product(Status, CALLS), ids=lambda each: str(each))
+@pytest.mark.parametrize(("status", "name"), list(product(Status, CALLS)), ids=lambda each: str(each))
 def test_a_call_is_taken_in_the_states_that_allow_it_and_in_no_other(status, name):
     gateway = make_gateway()
     key = sold(gateway)["id"]
