@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
@@ -13,6 +13,8 @@ from rtserver.config.problems import Problem
 
 PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
+PLACEHOLDER = re.compile(r"\{\w+\}")
+ONLY_USER = "write {user} for the id of who asks: no other word in braces stands for anything"
 TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 MIN_KEY = 32
 
@@ -67,6 +69,11 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+def _names_others(patterns: Iterable[str]) -> bool:
+    """Whether something in braces would fit no channel."""
+    return any(each != "{user}" for pattern in patterns for each in PLACEHOLDER.findall(pattern))
 
 
 def open_to_listeners(config: Config) -> bool:
@@ -126,6 +133,15 @@ RULES = (
         "nobody could sign in: set it to true, or add a provider",
     ),
     AccountRule(
+        ("accounts.staff",),
+        lambda c: any(not ADDRESS.fullmatch(each) for each in c.accounts.staff),
+        "write the addresses of accounts, as in shop@example.com",
+    ),
+    *(
+        AccountRule((f"accounts.{key}",), lambda c, key=key: _names_others(getattr(c.accounts, key)), ONLY_USER)  # type: ignore[misc]
+        for key in ("subscription_channels", "staff_channels")
+    ),
+    AccountRule(
         ("mail.host", "mail.transport"),
         lambda c: c.mail.transport == "smtp" and not c.mail.host,
         "name the mail server",
@@ -168,6 +184,11 @@ RULES = (
         ("payments.reconcile_at",),
         lambda c: bool(c.payments.reconcile_at) and not TIME.fullmatch(c.payments.reconcile_at),
         'write a time of the day, as in "03:00"',
+    ),
+    AccountRule(
+        ("payments.channel",),
+        lambda c: "{user}" not in c.payments.channel,
+        "write {user} into it: all payers would be told of everybody's payments",
     ),
     AccountRule(("payments.threads",), lambda c: c.payments.threads < 1, "write 1 or more"),
     AccountRule(("payments.queue",), lambda c: c.payments.queue < 1, "write 1 or more"),

@@ -38,11 +38,12 @@ class Proofs:
         mail, link = self._views.mail, self._views.link
         own, by_link = "/auth/proofs/{id}", "/auth/c/{signed}"
         theirs = {403: f"{MEANINGS[403]}, or it is for an account that one is not signed in to"}
+        spent = {429: f"{MEANINGS[429]}, or use the link when there are none: the digits were tried too often"}
         early = {409: "It was used before, or is not answered yet"}
         doors: dict[Callable[..., Any], Door] = {
             self.proof: Door("GET", own, others=(404,)),
             self.resend: Door("POST", f"{own}/resend", again=mail, status=202, others=(404, 409, 410, 429)),
-            self.code: Door("POST", f"{own}/code", again=mail, others=(404, 409, 410, 429), meanings=theirs),
+            self.code: Door("POST", f"{own}/code", again=mail, others=(404, 409, 410, 429), meanings=theirs | spent),
             self.go_on: Door("POST", f"{own}/continue", again=mail, others=(404, 409, 410), meanings=early),
             self.link: Door("GET", by_link, Manners(shows_page=True), others=(404, 409, 410)),
             self.confirm: Door("POST", by_link, again=link, others=(404, 409, 410), meanings=theirs),

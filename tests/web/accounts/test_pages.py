@@ -197,6 +197,7 @@ async def test_the_document_is_valid_and_tells_of_every_endpoint(tmp_path: Path)
             ("/auth/change-address", "403", "present password"),
             ("/auth/c/{signed}", "403", "not signed in to"),
             ("/auth/proofs/{id}/code", "403", "not signed in to"),
+            ("/auth/proofs/{id}/code", "429", "use the link"),
             ("/auth/proofs/{id}/continue", "409", "not answered yet"),
         ):
             assert words in made["paths"][path]["post"]["responses"][status]["description"], path
