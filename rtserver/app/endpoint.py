@@ -178,7 +178,10 @@ class Endpoint:
     def pattern(self) -> re.Pattern[str]:
         """Of decoded paths."""
         holes = [Hole(".", 0, name) if rest else Hole("[^/]", 1, name) for name, rest in _PART.findall(self.path)]
-        return matcher(_PART.split(self.path)[::3], holes)
+        try:
+            return matcher(_PART.split(self.path)[::3], holes)
+        except TypeError as error:
+            raise TypeError(f"{where(self.function)}: the path {self.path!r}: {error}") from error
 
     @property
     def takes_body(self) -> bool:

@@ -26,7 +26,10 @@ class Pattern:
         self.is_exact = not self.names and "*" not in text
         parts = re.split(r"(\{\w+\}|\*)", text)
         holes = [Hole(".", 0) if part == "*" else Hole("[^:]", 1, part[1:-1]) for part in parts[1::2]]
-        self._regex = matcher(parts[::2], holes)
+        try:
+            self._regex = matcher(parts[::2], holes)
+        except TypeError as error:
+            raise TypeError(f"the pattern {text!r}: {error}") from error
         self.literal = sum(len(part) for part in parts if not part.startswith("{") and part != "*")
         """How many characters are fixed: of two patterns that match, the one with more of them is meant."""
 
@@ -76,13 +79,30 @@ def matcher(literals: Sequence[str], holes: Sequence[Hole]) -> re.Pattern[str]:
     """Of names with ``holes`` between ``literals``; the first hole takes as much as it can, then the next.
 
     So what stands before a hole is not in it again, or the hole before would have taken that too. Said in the regex, this
-    spares trying each length of one hole with each of the next: clients send names of many thousand characters."""
+    spares trying each length of one hole with each of the next: clients send names of many thousand characters. Raises
+    TypeError where that cannot be said."""
+    _check(literals, holes)
     text, before = re.escape(literals[0]), None
     for hole, literal, following in zip(holes, literals[:-1], literals[1:], strict=True):
         value = _value(hole, literal, before)
         text += (f"(?P<{hole.group}>{value})" if hole.group else value) + re.escape(following)
         before = hole
     return re.compile(text, re.DOTALL)
+
+
+def _check(literals: Sequence[str], holes: Sequence[Hole]) -> None:
+    """A hole for anything that does not reach to the end is looked through to the end. Behind a hole that may end at many
+    places, this would be done for each of them."""
+    for at, hole in enumerate(holes[1:], start=1):
+        before, literal = holes[at - 1], literals[at]
+        if hole.chars != "." or before.chars == "." or not any((*literals[at + 1 :], *holes[at + 1 :])):
+            continue
+        boundary = before.chars[2]
+        if boundary not in literal or any(each.chars == "." for each in holes[:at]):
+            raise TypeError(
+                f"what takes anything must end the name, or be the first such part, with {boundary} between it and the "
+                "part before: names would be matched too slowly"
+            )
 
 
 def _value(hole: Hole, literal: str, before: Hole | None) -> str:

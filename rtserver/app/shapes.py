@@ -21,6 +21,8 @@ from pydantic import BaseModel, PydanticSchemaGenerationError, TypeAdapter, Vali
 from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
+from rtserver.app.nesting import too_deep
+
 Location = tuple[str | int, ...]
 Mistake = dict[str, Any]
 """One mistake in what a client sent, in FastAPI's form: ``type``, ``loc``, ``msg``, ``input`` and, for limits, ``ctx``."""
@@ -35,7 +37,9 @@ ECHO_LIMIT = 1_048_576
 a huge answer."""
 
 SMALL_TEXT = 16_384
-"""Bytes of JSON that cannot do harm by long keys."""
+"""Bytes of JSON that cannot do harm by long keys and deep places."""
+
+TOO_DEEP = "Input nests too deep for its many values: send it in parts, or with less around each value"
 
 LONG_KEY = 128
 """Bytes of a key that is cut before it is looked for mistakes. pydantic keeps one place for each of them, with every key on the
@@ -99,6 +103,9 @@ class PydanticShape:
 
     def parse_json(self, text: bytes, location: Location) -> Any:
         if len(text) > SMALL_TEXT:
+            if too_deep(text):
+                check_json(text)
+                raise Invalid([{"type": "nesting", "loc": list(location), "msg": TOO_DEEP, "input": None}])
             cut = with_short_keys(text)
             if cut is not None:
                 self._parse_json(cut, location)

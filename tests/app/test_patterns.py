@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from rtserver.app.patterns import Hole, Pattern, PatternTable, matcher
@@ -111,7 +111,11 @@ def test_values_are_those_of_the_plain_regex(parts, name):
     literals = ["", *(literal for _, literal in parts)]
     holes = [hole for hole, _ in parts]
     named = [hole._replace(group=f"g{number}") for number, hole in enumerate(holes)]
-    found, wanted = matcher(literals, named).fullmatch(name), in_plain_words(literals, holes).fullmatch(name)
+    try:
+        made = matcher(literals, named)
+    except TypeError:
+        reject()
+    found, wanted = made.fullmatch(name), in_plain_words(literals, holes).fullmatch(name)
     assert (found and found.groups()) == (wanted and wanted.groups())
 
 
@@ -122,8 +126,36 @@ def test_values_are_those_of_the_plain_regex(parts, name):
         ("*.*.*.*x", "." * 20_000),
         ("{a}--{b}--{c}--{d}x", "-" * 20_000),
         ("{a}.{b}-{c}.{d}x", ".-" * 10_000),
+        ("{a}:*x", "a:" * 10_000),
+        ("{a}-{b}:*x", "-a" * 10_000 + ":" + "-" * 10_000),
+        ("*:{a}:{b}x", "a:" * 10_000),
+        ("*a*aax", "a" * 20_000),
     ],
 )
 def test_a_long_name_that_nearly_fits_is_seen_through_at_once(pattern, name):
     """The plain regex would try every length of one part with every length of the others, for years."""
     assert Pattern(pattern).match(name) is None
+
+
+@pytest.mark.parametrize("pattern", ["{a}-*x", "{a}*x", "{a}-*-{b}", "*:{a}:*x", "*{a}*x"])
+def test_a_pattern_that_would_be_tried_from_many_places_to_the_end_is_refused(pattern):
+    with pytest.raises(
+        TypeError,
+        match=r"the pattern '.*': what takes anything must end the name, or be the first such part, with : between",
+    ):
+        Pattern(pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [
+        ("{a}-*", "a-b:c"),
+        ("{a}*", "a:b"),
+        ("*:{a}:*", "a:b:c"),
+        ("a-*-{b}", "a-b:c-d"),
+        ("{a}:*-x", "a:b-x"),
+        ("*-*-x", "a-b-x"),
+    ],
+)
+def test_a_part_for_anything_may_end_a_name_or_follow_a_boundary(pattern, name):
+    assert Pattern(pattern).match(name) is not None

@@ -130,5 +130,17 @@ def test_the_same_path_and_method_twice_is_refused_naming_both(first, second):
         Routes([declare(first), declare(second)])
 
 
+@pytest.mark.parametrize("path", ["/{a}-{b:path}-x", "/{a}{b:path}/x"])
+def test_a_path_that_would_be_tried_from_many_places_to_the_end_is_refused_at_the_start(path):
+    with pytest.raises(TypeError, match="must end the name, or be the first such part, with / between") as caught:
+        Routes([endpoint(path)])
+    assert path in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["/{a}-{b:path}", "/{a}/{b:path}-x", "/x-{a:path}-{b}"])
+def test_all_the_rest_may_be_glued_to_a_part_at_the_end_and_follow_a_slash_elsewhere(path):
+    assert found(Routes([endpoint(path)]), "/x-y/z-x") is not None
+
+
 def test_one_part_and_all_the_rest_are_two_paths():
     Routes([endpoint("/{a}"), endpoint("/{a:path}")])

@@ -235,6 +235,41 @@ def test_keys_within_each_other_are_not_told_with_each_mistake_either():
     assert [each["msg"] for each in mistakes(Branch, text)] == ["900 mistakes, too many to list"]
 
 
+class Tree(BaseModel):
+    kids: dict[str, Tree] = {}
+    leaves: list[int] = []
+
+
+def tree(levels: int, leaves: list[bytes]) -> bytes:
+    text = b'{"leaves":[%b]}' % b",".join(leaves)
+    for _ in range(levels // 2 - 1):
+        text = b'{"kids":{"a":%b}}' % text
+    return text
+
+
+@pytest.mark.parametrize("leaf", [b"1", b'""'], ids=["right", "wrong"])
+def test_very_many_values_may_not_be_very_deep(leaf):
+    """The library would keep gigabytes of places for a megabyte of mistakes."""
+    (mistake,) = mistakes(Tree, tree(100, [leaf] * 30_000))
+    assert (mistake["type"], mistake["loc"]) == ("nesting", ["body"])
+    assert "send it in parts" in mistake["msg"]
+
+
+@pytest.mark.parametrize(("levels", "count"), [(4, 500_000), (24, 100_000), (100, 20_000), (190, 10_000)])
+def test_many_values_may_be_somewhat_deep_and_some_very_deep(levels, count):
+    assert shape(Tree).parse_json(tree(levels, [b"1"] * count), ("body",)) is not None
+
+
+def test_brackets_and_commas_in_texts_are_no_values_and_no_levels():
+    text = json.dumps(['[{,"\\' * 100_000, [[[[[[[[["deep"]]]]]]]]]])
+    assert shape(list[Any]).parse_json(text.encode(), ("body",)) == json.loads(text)
+
+
+def test_what_is_no_json_is_told_as_such_and_not_as_deep():
+    with pytest.raises(NotText):
+        shape(Tree).parse_json(tree(100, [b"1"] * 30_000)[:-1], ("body",))
+
+
 def test_mistakes_below_a_long_key_are_found_with_the_key_cut_short():
     """The key stands in the place of each of them, which the library makes before it counts them."""
     text = b'{"%b": [%b]}' % (b"k" * 20_000, b",".join([b'"x"'] * 5))
