@@ -174,6 +174,8 @@ class Accounts:
     # Running
 
     async def start(self) -> None:
+        if self._config.environment == "production" and self._config.mail.transport != "smtp":
+            self.desk.log("warn", 'letters reach nobody: set mail.transport = "smtp", or environment = "development"')
         await self._hashing.start()
         await self._signing_in.start()
         await self.post.start()

@@ -278,6 +278,14 @@ def test_the_pages_and_their_files_are_served_and_the_letters_can_be_read(rt):
     assert browser.go(first) == 200
 
 
+@pytest.mark.parametrize(("environment", "told"), [("production", 1), ("development", 0)])
+def test_a_server_in_production_whose_letters_reach_nobody_says_so(tmp_path, environment, told):
+    port = free_port()
+    server = RtServer(tmp_path, settings(port) | {"environment": environment}, port).start()
+    server.stop()
+    assert len(server.lines("letters reach nobody")) == told
+
+
 def test_no_secret_is_in_the_log(rt):
     signed_up(rt, "gus")
     link, digits = letter(rt, "gus@example.org")
