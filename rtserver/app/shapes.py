@@ -13,14 +13,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import is_dataclass
 from decimal import Decimal
 from enum import Enum
-from functools import cache
+from functools import cache, cached_property
 from typing import Annotated, Any, Literal, NewType, Protocol, Union, get_args, get_origin
 
 import msgspec
 from pydantic import BaseModel, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
-from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
+from pydantic_core import PydanticSerializationError, SchemaValidator, to_json, to_jsonable_python
 
+from rtserver.app.first_mistakes import could_miss_too_many, most_missing, stopping
 from rtserver.app.nesting import too_deep
 
 Location = tuple[str | int, ...]
@@ -103,17 +104,31 @@ class PydanticShape:
 
     def parse_json(self, text: bytes, location: Location) -> Any:
         if len(text) > SMALL_TEXT:
-            if too_deep(text):
-                check_json(text)
-                raise Invalid([{"type": "nesting", "loc": list(location), "msg": TOO_DEEP, "input": None}])
-            cut = with_short_keys(text)
-            if cut is not None:
-                self._parse_json(cut, location)
-        return self._parse_json(text, location)
+            self._check_large(text, location)
+        return self._parse_json(text, location, self._validate_json)
 
-    def _parse_json(self, text: bytes, location: Location) -> Any:
+    def _check_large(self, text: bytes, location: Location) -> None:
+        """Raises ``Invalid`` where the library would make too much of the mistakes."""
+        if too_deep(text):
+            check_json(text)
+            raise Invalid([{"type": "nesting", "loc": list(location), "msg": TOO_DEEP, "input": None}])
+        cut = with_short_keys(text)
+        if could_miss_too_many(text, self._most_missing):
+            self._parse_json(cut or text, location, self._stopping.validate_json)
+        elif cut is not None:
+            self._parse_json(cut, location, self._validate_json)
+
+    @cached_property
+    def _most_missing(self) -> int:
+        return most_missing(self.adapter.core_schema)
+
+    @cached_property
+    def _stopping(self) -> SchemaValidator:
+        return stopping(self.adapter.core_schema)
+
+    def _parse_json(self, text: bytes, location: Location, validate: Callable[[bytes], Any]) -> Any:
         try:
-            return self._validate_json(text)
+            return validate(text)
         except ValidationError as error:
             if error.error_count() == 1:
                 only = error.errors(include_url=False, include_input=False)[0]

@@ -270,6 +270,42 @@ def test_what_is_no_json_is_told_as_such_and_not_as_deep():
         shape(Tree).parse_json(tree(100, [b"1"] * 30_000)[:-1], ("body",))
 
 
+class Wide(BaseModel):
+    a: int
+    b: int
+    c: int
+    d: int
+    type: str = "wide"
+    default: dict[str, str] = {"type": "list"}
+
+
+class Narrow(BaseModel):
+    wides: dict[str, Wide] = {}
+
+
+@pytest.mark.parametrize(
+    ("annotation", "text", "place"),
+    [
+        (list[Wide], [{}] * 200_000, [0]),
+        (list[Wide | Narrow], [{"wides": 1}] * 100_000, [0]),
+        (dict[str, Wide], {str(number): {} for number in range(90_000)}, ["0"]),
+        (Narrow, {"wides": {str(number): {} for number in range(90_000)}}, ["wides", "0"]),
+        (list[tuple[int, int, int, int, int, int]], [[]] * 200_000, [0]),
+    ],
+    ids=["list", "union", "dict", "model", "tuple"],
+)
+def test_of_objects_that_could_miss_very_many_fields_the_first_wrong_one_is_told(annotation, text, place):
+    """The library would keep gigabytes for what is missing in a megabyte."""
+    found = mistakes(annotation, json.dumps(text).encode())
+    assert 0 < len(found) <= 12
+    assert all(each["loc"][1 : 1 + len(place)] == place for each in found)
+
+
+def test_very_many_objects_that_are_right_are_taken():
+    text = json.dumps([{"a": 1, "b": 2, "c": 3, "d": 4}] * 90_000).encode()
+    assert shape(list[Wide]).parse_json(text, ("body",))[-1] == Wide(a=1, b=2, c=3, d=4)
+
+
 def test_mistakes_below_a_long_key_are_found_with_the_key_cut_short():
     """The key stands in the place of each of them, which the library makes before it counts them."""
     text = b'{"%b": [%b]}' % (b"k" * 20_000, b",".join([b'"x"'] * 5))
