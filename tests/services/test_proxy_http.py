@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from msgspec import Raw
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.error import ConnectionRefusedError, DNSLookupError
 from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
@@ -274,6 +274,36 @@ def test_a_question_that_nobody_waits_for_any_more_is_dropped_without_a_line(log
     assert asking.called
     assert bench.clock.getDelayedCalls() == []
     assert log == []
+
+
+def stopped(asking: Deferred[Any]) -> None:
+    """As Twisted fails a request that is cancelled after it was sent."""
+    asking.errback(ResponseNeverReceived([Failure(CancelledError())]))
+
+
+class Silent:
+    def request(self, *_: Any) -> Deferred[Any]:
+        return Deferred(stopped)
+
+
+def test_the_time_of_a_request_that_was_sent_is_told_as_such(log: list[str]) -> None:
+    bench = Bench({})
+    hooks = ProxyHooks(bench.settings, client_over(Silent()), bench.clock)
+    asking = bench.begin(hooks.rpc("sum"), RpcAsked(CALLER, "sum", EMPTY))
+    bench.clock.advance(1)
+    with pytest.raises(BackendUnavailable, match="no answer within 1 s"):
+        result_of(asking)
+    assert len(log) == 1
+
+
+def test_a_request_that_was_sent_and_that_nobody_waits_for_any_more_is_no_failure(log: list[str]) -> None:
+    bench = Bench({})
+    hooks = ProxyHooks(bench.settings, client_over(Silent()), bench.clock)
+    asking = bench.begin(hooks.rpc("sum"), RpcAsked(CALLER, "sum", EMPTY))
+    asking.cancel()
+    with pytest.raises(CancelledError):
+        result_of(asking)
+    assert log == [] and all(each.stats.failed == 0 for each in hooks.backends)
 
 
 def test_lines_about_failures_are_written_seldom_and_count_what_was_left_out(log: list[str]) -> None:
