@@ -146,7 +146,7 @@ class Checkout:
             attempt, body = found
             is_unused = attempt.state is AttemptState.ERROR and not named.is_given
             if body != named.body and not is_unused:
-                raise key_reused()
+                raise key_reused("key" if named.is_given else "nonce")
             if not is_unused:
                 return _Begun(attempt)
             # The nonce surely was not used: it may be tried again, for the same order.

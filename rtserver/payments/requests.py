@@ -55,9 +55,10 @@ def check_key(key: str) -> None:
         )
 
 
-def key_reused() -> PaymentRefused:
+def key_reused(field: str = "key") -> PaymentRefused:
+    """``field`` is what named the request: "key", or "nonce" when it had none."""
     return PaymentRefused(
-        "key_reused", "This was sent before with something else in it: fill the form again.", "key", 409
+        "key_reused", "This was sent before with something else in it: fill the form again.", field, 409
     )
 
 

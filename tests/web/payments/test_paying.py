@@ -88,6 +88,9 @@ async def test_the_same_key_is_the_same_payment_and_another_body_is_refused(tmp_
         assert (await pay(ada, **key)).json == first.json
         other = await pay(ada, {"item": "room", "nonce": "a nonce"}, **key)
         assert (other.status, codes(other)) == (409, [("key_reused", ["header", "Idempotency-Key"])])
+        await ada.post("/payment/process/", {"item": "book", "nonce": "named by itself"})
+        other = await ada.post("/payment/process/", {"item": "room", "nonce": "named by itself"})
+        assert (other.status, codes(other)) == (409, [("key_reused", ["body", "nonce"])])
         assert till.gateway.count(Op.SALE) == 1
 
 
