@@ -90,7 +90,7 @@ class Subscribing:
         _check(asked)
         self._calls.check_open()
         request = self._request(payer, asked)
-        repeated = await _repeated(self._parts.database, request)
+        repeated = await _repeated(self._parts.database, request, "key" if asked.key else "nonce")
         if repeated is not None:
             return await self._answer(repeated)
         item = await self._item(asked.item)
@@ -280,13 +280,13 @@ class Subscribing:
         return not await self._parts.database.run(_KNOWN_AS, (attempt.target, seen.id, attempt.id))
 
 
-async def _repeated(runs: Runs, request: tuple[str, str]) -> Attempt | None:
+async def _repeated(runs: Runs, request: tuple[str, str], field: str = "key") -> Attempt | None:
     name, body = request
     found = await attempts.by_request(runs, name) if name else None
     if found is None:
         return None
     if found[1] != body:
-        raise key_reused()
+        raise key_reused(field)
     return found[0]
 
 

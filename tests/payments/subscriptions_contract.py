@@ -64,8 +64,15 @@ async def check_the_same_request_later_gets_the_same_answer(market: Market) -> N
     first = await market.subscribe(nonce="n1", key="k1")
     market.restart()
     assert await market.subscribe(nonce="n1", key="k1") == first
-    assert (await refusal(market.subscribe(nonce="n2", key="k1"))).code == "key_reused"
+    refused = await refusal(market.subscribe(nonce="n2", key="k1"))
+    assert (refused.code, refused.field) == ("key_reused", "key")
     assert market.gateway.called.count("subscribe") == 1
+
+
+async def check_a_nonce_that_began_a_subscription_begins_no_other(market: Market) -> None:
+    await market.subscribe(nonce="n1")
+    refused = await refusal(market.subscribe(nonce="n1", item="other"))
+    assert (refused.code, refused.field) == ("key_reused", "nonce")
 
 
 async def check_nobody_has_two_subscriptions_to_one_item(market: Market) -> None:
