@@ -7,7 +7,7 @@ BENCH  ?=
 
 SOURCES := $(shell find rtserver twisted -name '*.py' -o -name '*.toml' -o -name '*.lua' -o -name '*.sql' -o -path '*/letter_templates/*' -o -path 'rtserver/web/pages/*' -type f)
 
-.PHONY: run test lint format bench bench-http bench-payments autobahn-full proto docs-check clean
+.PHONY: run test test-oldest lint format bench bench-http bench-payments autobahn-full proto docs-check clean
 
 run: $(VENV)/.run
 	$(BIN)/twistd -n --pidfile= rtserver
@@ -15,6 +15,10 @@ run: $(VENV)/.run
 test: $(VENV)/.test
 	scripts/prepare-tests
 	$(BIN)/python -m pytest
+
+test-oldest: $(VENV)/.test
+	scripts/prepare-tests
+	scripts/test-oldest
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -9,23 +9,24 @@ from setuptools import find_packages, setup
 ROOT = Path(__file__).parent
 VERSION = re.search(r'__version__ = "([^"]+)"', (ROOT / "rtserver/__init__.py").read_text("utf-8"))[1]
 
-# Lower bounds are the oldest releases that the tests pass with; constraints.txt has the newest ones that were tested.
+# Lower bounds are the oldest releases that the tests pass with (make test-oldest); constraints.txt has the newest ones that
+# were tested.
 RUNTIME = [
     "twisted[tls]>=25.5.0",
-    "autobahn>=25.12.2",
+    "autobahn>=26.7.1",
     "txredisapi>=1.4.11",
     "hiredis>=3.1.0",
-    "msgspec>=0.19.0",
-    "pydantic>=2.10",
+    "msgspec>=0.22.0",
+    "pydantic>=2.14.2",
     "protobuf>=7.35.1",
-    "pyjwt>=2.10.1",
-    "cryptography>=44.0.0",
-    "treq>=24.9.1",
+    "pyjwt>=2.13.0",
+    "cryptography>=46.0.7",
+    "treq>=26.7.0",
     "prometheus_client>=0.21.0",
     "txpostgres>=1.7.0",
     "psycopg2-binary>=2.9.10",
-    "braintree>=4.43.0",
-    "requests>=2.32.2",
+    "braintree>=4.47.0",
+    "requests>=2.34.0",
     "urllib3>=2.6.0",
     "social-auth-core==7.0.0",
     "python3-openid>=3.2.0",

@@ -37,11 +37,7 @@ def could_miss_too_many(text: bytes, each: int) -> bool:
 
 def stopping(schema: Any) -> SchemaValidator:
     """Takes what the validator of this schema takes."""
-    made = _stopping(schema)
-    try:
-        return SchemaValidator(made, _use_prebuilt=False)  # those of models that are there already do not stop
-    except TypeError:  # before pydantic 2.12, which uses them
-        return SchemaValidator(made)
+    return SchemaValidator(_stopping(schema), _use_prebuilt=False)  # those of models that are there already do not stop
 
 
 def _is_schema(value: Any) -> bool:
