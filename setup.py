@@ -12,7 +12,7 @@ VERSION = re.search(r'__version__ = "([^"]+)"', (ROOT / "rtserver/__init__.py").
 # Lower bounds are the oldest releases that the tests pass with (make test-oldest); constraints.txt has the newest ones that
 # were tested.
 RUNTIME = [
-    "twisted[tls]>=25.5.0",
+    "twisted[tls]>=26.4.0",
     "autobahn>=26.7.1",
     "txredisapi>=1.4.11",
     "hiredis>=3.1.0",
@@ -25,7 +25,7 @@ RUNTIME = [
     "prometheus_client>=0.21.0",
     "txpostgres>=1.7.0",
     "psycopg2-binary>=2.9.10",
-    "braintree>=4.47.0",
+    "braintree>=4.48.0",
     "requests>=2.34.0",
     "urllib3>=2.6.0",
     "social-auth-core==7.0.0",
