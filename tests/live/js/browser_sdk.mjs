@@ -1,23 +1,15 @@
 // Drives the JavaScript SDK inside of Chromium, on a page that has nothing else, and prints what was seen as one JSON object.
 // Environment: PAGE (origin of the page), STRANGE (the same server under a name that is not allowed), BASE (host and port that
 // clients connect to, another origin), TRANSPORT, PROTOBUF ("1" or ""), TOKEN, API_KEY, CHROMIUM (program).
-import { chromium } from 'playwright-core';
+import { launch } from './browser.mjs';
 
-const { PAGE, STRANGE, BASE, TRANSPORT, PROTOBUF, TOKEN, API_KEY, CHROMIUM } = process.env;
+const { PAGE, STRANGE, BASE, TRANSPORT, PROTOBUF, TOKEN, API_KEY } = process.env;
 const CHANNEL = 'recover:browser';
 const OPTIONS = { base: BASE, transport: TRANSPORT, protobuf: PROTOBUF === '1', token: TOKEN, channel: CHANNEL };
 
 const seen = { errors: [] };
 
-const browser = await chromium.launch({
-  executablePath: CHROMIUM,
-  timeout: 30_000,
-  args: [
-    '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync',
-    '--disable-background-networking', '--disable-component-update',
-    '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost',
-  ],
-});
+const browser = await launch('127.0.0.1', 'localhost');
 
 async function api(method, request) {
   const answer = await fetch(`http://${BASE}/api/${method}`, {

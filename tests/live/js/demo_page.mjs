@@ -1,8 +1,8 @@
 // Opens the demonstration page in Chromium, does what a visitor does, and prints what was seen as one JSON object.
 // Environment: PAGE (address), API_KEY, CHROMIUM (program).
-import { chromium } from 'playwright-core';
+import { launch } from './browser.mjs';
 
-const { PAGE, API_KEY, CHROMIUM } = process.env;
+const { PAGE, API_KEY } = process.env;
 const WIDE = { width: 1280, height: 800 };
 const PHONE = { width: 390, height: 844 };
 const ATTACK = '<img src=x onerror="document.title=1"><b>bold</b>';
@@ -10,15 +10,7 @@ const RECOVERED_COLOUR = [226, 140, 10];
 
 const seen = { errors: [], hosts: new Set() };
 
-const browser = await chromium.launch({
-  executablePath: CHROMIUM,
-  timeout: 30_000,
-  args: [
-    '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync',
-    '--disable-background-networking', '--disable-component-update',
-    '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
-  ],
-});
+const browser = await launch('127.0.0.1');
 
 async function open(viewport, colorScheme = 'light') {
   const context = await browser.newContext({ viewport, colorScheme });

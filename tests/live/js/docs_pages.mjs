@@ -1,9 +1,9 @@
 // Opens the documentation pages in Chromium, does what a developer does there, and prints what was seen as one JSON object.
 // Environment: BASE (address of the server), API_KEY, TOKEN (of the user "ada"), CHROMIUM (program), PICTURES (a folder, if
 // pictures are wanted).
-import { chromium } from 'playwright-core';
+import { launch } from './browser.mjs';
 
-const { BASE, API_KEY, TOKEN, CHROMIUM, PICTURES } = process.env;
+const { BASE, API_KEY, TOKEN, PICTURES } = process.env;
 const WIDE = { width: 1280, height: 800 };
 const PHONE = { width: 390, height: 844 };
 const ATTACK = '<img src=x onerror="document.title=1"><b>bold</b>';
@@ -11,15 +11,7 @@ const REDOC_LOGO = /cdn\.redoc\.ly/; // its only wish for another host, which th
 
 const seen = { errors: [], refused: [], hosts: new Set() };
 
-const browser = await chromium.launch({
-  executablePath: CHROMIUM,
-  timeout: 30_000,
-  args: [
-    '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync',
-    '--disable-background-networking', '--disable-component-update',
-    '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
-  ],
-});
+const browser = await launch('127.0.0.1');
 
 async function open(path, viewport = WIDE, colorScheme = 'light') {
   const context = await browser.newContext({ viewport, colorScheme });

@@ -1,22 +1,14 @@
 // Opens the page of an example in Chromium, does what visitors do, and prints what was seen as one JSON object.
 // Environment: EXAMPLE (a name of `visits`), PAGE (address), PASSWORD (of the administrator), CHROMIUM (program).
-import { chromium } from 'playwright-core';
+import { launch } from './browser.mjs';
 
-const { EXAMPLE, PAGE, PASSWORD, CHROMIUM } = process.env;
+const { EXAMPLE, PAGE, PASSWORD } = process.env;
 const WIDE = { width: 1280, height: 800 };
 const PHONE = { width: 390, height: 844 };
 
 const seen = { errors: [], hosts: new Set() };
 
-const browser = await chromium.launch({
-  executablePath: CHROMIUM,
-  timeout: 30_000,
-  args: [
-    '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync',
-    '--disable-background-networking', '--disable-component-update',
-    '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
-  ],
-});
+const browser = await launch('127.0.0.1');
 
 /** Every visitor has a browser of his own, so cookies too. */
 async function open(viewport = WIDE, path = '') {

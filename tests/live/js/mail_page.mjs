@@ -1,19 +1,15 @@
 // Opens the page that waits for a letter in Chromium, with a server that is played here, and prints what happened as one JSON
 // object. Environment: FOLDER (mail.html and the files of /auth/static), POLICY (its content security policy), CHROMIUM.
 import { readFileSync } from 'node:fs';
-import { chromium } from 'playwright-core';
+import { launch } from './browser.mjs';
 
-const { FOLDER, POLICY, CHROMIUM } = process.env;
+const { FOLDER, POLICY } = process.env;
 const ORIGIN = 'http://127.0.0.1:9'; // nothing listens there: all is answered below
 const KINDS = { css: 'text/css', js: 'text/javascript', svg: 'image/svg+xml' };
 const PUSH = '{"push":{"channel":"rt_auth:p1","pub":{"data":{"confirmed":true}}}}';
 const OTHER_PUSH = '{"push":{"channel":"rt_auth:p2","pub":{"data":{"confirmed":true}}}}';
 
-const browser = await chromium.launch({
-  executablePath: CHROMIUM,
-  timeout: 30_000,
-  args: ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--host-resolver-rules=MAP * ~NOTFOUND'],
-});
+const browser = await launch();
 
 /** What a server that knows one letter answers. `world.state` is that of the letter; `world.user` is signed in; `world.csrfs`
  *  are the first tokens of its session. */

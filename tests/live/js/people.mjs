@@ -2,9 +2,9 @@
 // JSON objects, one a line; {"ask": ...} wants something done outside, and waits for a line on the standard input.
 // Environment: CHROMIUM (program), SHOTS (folder of screenshots, or empty).
 import { createInterface } from 'node:readline';
-import { chromium } from 'playwright-core';
+import { launch } from './browser.mjs';
 
-const { CHROMIUM, SHOTS } = process.env;
+const { SHOTS } = process.env;
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 
 export async function ask(what) {
@@ -12,15 +12,7 @@ export async function ask(what) {
   await lines.next();
 }
 
-const browser = await chromium.launch({
-  executablePath: CHROMIUM,
-  timeout: 30_000,
-  args: [
-    '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync',
-    '--disable-background-networking', '--disable-component-update',
-    '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost',
-  ],
-});
+const browser = await launch('127.0.0.1', 'localhost');
 
 /** A browser with cookies of its own. What goes wrong on its pages is put into `errors`. */
 export async function profile(errors, options = {}) {
