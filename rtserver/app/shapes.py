@@ -22,6 +22,7 @@ from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticSerializationError, SchemaValidator, to_json, to_jsonable_python
 
 from rtserver.app.first_mistakes import could_miss_too_many, most_missing, stopping
+from rtserver.app.long_keys import with_short_keys
 from rtserver.app.nesting import too_deep
 
 Location = tuple[str | int, ...]
@@ -41,10 +42,6 @@ SMALL_TEXT = 16_384
 """Bytes of JSON that cannot do harm by long keys and deep places."""
 
 TOO_DEEP = "Input nests too deep for its many values: send it in parts, or with less around each value"
-
-LONG_KEY = 128
-"""Bytes of a key that is cut before it is looked for mistakes. pydantic keeps one place for each of them, with every key on the
-way: of half a megabyte of mistakes below a key of the other half a hundred gigabytes."""
 
 
 class Invalid(Exception):
@@ -320,39 +317,6 @@ def _mistakes(error: ValidationError, location: Location, text: bytes) -> list[M
             mistake["ctx"] = to_jsonable_python(ctx, fallback=str)
         found.append(mistake)
     return found
-
-
-def with_short_keys(text: bytes) -> bytes | None:
-    """JSON with its long keys cut; None when it has none. A text that cannot be decoded is left to who reads it."""
-    if not _may_have_long_keys(text.replace(b'\\"', b"__")):
-        return None
-    try:
-        cut = _STRING.sub(_short, text.decode()).encode()
-    except UnicodeError:
-        return None
-    return cut if len(cut) < len(text) else None
-
-
-def _may_have_long_keys(text: bytes) -> bool:
-    """Whether there are so many bytes without a quote."""
-    at, end = 0, len(text) - LONG_KEY
-    while at <= end:
-        quote = text.rfind(b'"', at, at + LONG_KEY)
-        if quote < 0:
-            return True
-        at = quote + 1
-    return False
-
-
-_STRING = re.compile(r'"((?:[^"\\]++|\\.)*+)"(\s*+:)?', re.DOTALL)
-
-
-def _short(found: re.Match[str]) -> str:
-    """Cut at an escape at the latest: half of one would be no JSON."""
-    text, colon = found.groups()
-    if colon is None or len(text) <= LONG_KEY:
-        return found[0]
-    return f'"{text[:LONG_KEY].partition(chr(92))[0]}..."{colon}'
 
 
 def _too_many(count: int, location: Location) -> list[Mistake]:

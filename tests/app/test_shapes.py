@@ -20,9 +20,9 @@ from msgspec import Raw, Struct
 from pydantic import BaseModel, Field, HttpUrl, SecretStr, computed_field, field_serializer
 from typing_extensions import TypedDict
 
+from rtserver.app.long_keys import LONG_KEY, with_short_keys
 from rtserver.app.shapes import (
     ECHO_LIMIT,
-    LONG_KEY,
     MISTAKE_LIMIT,
     Invalid,
     NotText,
@@ -33,7 +33,6 @@ from rtserver.app.shapes import (
     fits_text,
     is_list,
     shape,
-    with_short_keys,
 )
 
 
