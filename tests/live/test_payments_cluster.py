@@ -1,8 +1,6 @@
 """Two servers on one PostgreSQL and one Redis: whoever is asked to charge, the payer and the staff hear of it where they are
 connected."""
 
-import signal
-import threading
 from contextlib import contextmanager
 
 import pytest
@@ -11,7 +9,7 @@ from tests.live.postgres_server import PostgresServer
 from tests.live.raw import RawClient
 from tests.live.redis_server import RedisServer
 from tests.live.simulator_process import running
-from tests.live.test_payments_http import PATIENCE, eventually, sale, state_of
+from tests.live.test_payments_http import PATIENCE, pay_until_the_kill, sale, state_of
 from tests.live.test_payments_two_servers import Chain
 
 
@@ -83,23 +81,8 @@ def test_what_is_paid_and_refunded_at_one_server_is_heard_at_the_other(tmp_path)
 def test_who_pays_by_a_server_that_is_killed_hears_of_it_at_the_other(tmp_path, first):
     with chain_of(tmp_path, first) as chain:
         (payer, payer_there), (staff, _) = chain.both("paula"), chain.both("boss")
-        lost = []
-
-        def pay():
-            try:
-                payer_there.post("/payment/process/", sale("fake-valid-visa-nonce"))
-            except OSError as error:
-                lost.append(error)
-
         with hearing(payer, staff) as listeners:
-            chain.simulator.fault("POST /transactions", "work_then_silence")
-            paying = threading.Thread(target=pay)
-            paying.start()
-            eventually(chain.charged)
-            chain.second.signal(signal.SIGKILL)
-            chain.second.wait_end()
-            paying.join(PATIENCE)
-            assert lost, "the payer got no answer"
+            pay_until_the_kill(payer_there, chain.simulator, chain.charged)
             assert [each.states("paid") for each in listeners] == [["checking", "paid"]] * 2
         ((order,),) = ([each["order"] for each in payer.read("/payment/orders")[1]["orders"]],)
         assert state_of(payer, order) == "paid" and len(chain.charged()) == 1

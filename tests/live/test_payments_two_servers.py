@@ -1,7 +1,5 @@
 """Two servers on one PostgreSQL take the payments of the same people."""
 
-import signal
-import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,7 +11,7 @@ from tests.live.rtserver_process import RtServer, merged
 from tests.live.simulator_process import running
 from tests.live.test_accounts_http import Browser, signed_up
 from tests.live.test_payments_browser import settings
-from tests.live.test_payments_http import eventually, sale, state_of
+from tests.live.test_payments_http import eventually, pay_until_the_kill, sale, state_of
 
 SECRET = "the same secret of both servers, long enough"
 
@@ -95,22 +93,7 @@ def test_refunds_at_both_servers_never_exceed_what_was_paid(chain):
 
 def test_what_a_killed_server_leaves_behind_the_other_one_finds_out(chain):
     one, other = chain.both("paula")
-    chain.simulator.fault("POST /transactions", "work_then_silence")
-    lost = []
-
-    def pay():
-        try:
-            one.post("/payment/process/", sale("fake-valid-visa-nonce"))
-        except OSError as error:
-            lost.append(error)
-
-    paying = threading.Thread(target=pay)
-    paying.start()
-    eventually(chain.charged)
-    chain.first.signal(signal.SIGKILL)
-    chain.first.wait_end()
-    paying.join(30)
-    assert lost, "the payer got no answer"
+    pay_until_the_kill(one, chain.simulator, chain.charged)
     eventually(lambda: [each["state"] for each in other.read("/payment/orders")[1]["orders"]] == ["paid"])
     assert other.post("/payment/process/", sale("fake-valid-visa-nonce"))[1]["result"] == "done"
     assert len(chain.charged()) == 1

@@ -20,7 +20,7 @@ from tests.live.openid_provider import HERE, LocalOpenId, LocalProvider, LocalSt
 from tests.live.postgres_server import PostgresServer
 from tests.live.postgres_store import harness_of
 from tests.live.test_accounts_bounds import Peer, drips_a_body, drips_a_header, says_nothing
-from tests.services.identity_house import House, Opened, house_in, houses_over, refused
+from tests.services.identity_house import Browser, House, Opened, house_in, houses_over, refused
 from tests.services.test_identity_attacks import outcome_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:The .namespace. attribute:DeprecationWarning")
@@ -75,11 +75,15 @@ def house_with(opened: Opened, provider: LocalProvider, kind: str = "LocalOpenId
     return opened(providers=(options,))
 
 
+async def back_from(provider: LocalProvider, browser: Browser, name: str, **profile: str) -> dict[str, str]:
+    """What the browser of somebody brings back who was sent to the provider."""
+    return provider.sign_in((await browser.begin("local"))["url"], name, **profile)
+
+
 async def known(house: House, provider: LocalProvider, name: str = "ada") -> None:
     """Somebody has walked the whole way in."""
     browser = house.browser()
-    back = provider.sign_in((await browser.begin("local"))["url"], name)
-    asked = await browser.comes("local", back)
+    asked = await browser.comes("local", await back_from(provider, browser, name))
     await browser.give_address(asked.token, f"{name}@example.org")
     await browser.open((await house.letters())[-1]["link"])
 
@@ -115,7 +119,7 @@ async def test_somebody_new_gives_an_address_and_is_known_from_then_on(opened, p
 async def test_what_it_says_about_people_is_taken_and_an_address_is_not_believed(opened, provider):
     house = house_with(opened, provider)
     browser = house.browser()
-    back = provider.sign_in((await browser.begin("local"))["url"], "ada", email="ada@example.org", fullname="Ada Love")
+    back = await back_from(provider, browser, "ada", email="ada@example.org", fullname="Ada Love")
     assert isinstance(await browser.comes("local", back), AwaitsProof)
     (letter,) = await house.letters()
     assert (letter["to"], letter["handle"]) == ("ada@example.org", "AdaLove")
@@ -128,7 +132,7 @@ async def test_one_secret_is_agreed_on_for_all_sign_ins_and_without_it_the_provi
     house = house_with(opened, provider)
     await known(house, provider)
     browser = house.browser()
-    back = provider.sign_in((await browser.begin("local"))["url"], "ada")
+    back = await back_from(provider, browser, "ada")
     assert isinstance(await browser.comes("local", back), SignedIn)
     assert provider.asked.count("associate") == 1 and "check_authentication" not in provider.asked
     ((server, lifetime),) = await house.database.run("select server_url, lifetime from rt_auth_associations")
@@ -178,7 +182,7 @@ async def test_who_is_signed_in_links_it(opened, provider):
 async def test_who_does_not_allow_it_there_is_told_so(opened, provider):
     house = house_with(opened, provider)
     browser = house.browser()
-    back = provider.sign_in((await browser.begin("local"))["url"], "")
+    back = await back_from(provider, browser, "")
     assert (await refused(browser.comes("local", back))).code == "authorization_declined"
 
 
@@ -190,7 +194,7 @@ async def test_an_answer_is_good_once(opened, provider):
     house = house_with(opened, provider)
     await known(house, provider)
     browser = house.browser()
-    back = provider.sign_in((await browser.begin("local"))["url"], "ada")
+    back = await back_from(provider, browser, "ada")
     came = [
         Deferred.fromCoroutine(outcome_of(house.providers.complete("local", back, browser.asker))) for _ in range(4)
     ]
@@ -204,7 +208,7 @@ async def test_an_answer_is_good_once_also_by_its_own_nonce(opened, provider):
     house = house_with(opened, provider)
     await known(house, provider)
     browser = house.browser()
-    back = provider.sign_in((await browser.begin("local"))["url"], "ada")
+    back = await back_from(provider, browser, "ada")
     ((name, value),) = await house.database.run("select name, value from rt_session_items where name like '%openid%'")
     assert isinstance(await house.providers.complete("local", back, browser.asker), SignedIn)
     await house.sessions.set_item(browser.session.sid_hash, name, value)
@@ -215,7 +219,7 @@ async def test_an_answer_is_good_once_also_by_its_own_nonce(opened, provider):
 async def test_an_answer_to_another_browser_is_refused_and_nobody_is_asked(opened, provider):
     house = house_with(opened, provider)
     eve, victim, other = [house.browser() for _ in range(3)]
-    back = provider.sign_in((await eve.begin("local"))["url"], "eve")
+    back = await back_from(provider, eve, "eve")
     own = await victim.begin("local")
     before = list(provider.asked)
     assert (await refused(victim.comes("local", back))).code == "session_context_missing"
@@ -229,7 +233,7 @@ async def test_an_answer_to_another_browser_is_refused_and_nobody_is_asked(opene
 async def test_an_answer_is_too_late_after_half_an_hour(opened, provider, monkeypatch):
     house = house_with(opened, provider)
     browser = house.browser()
-    back = provider.sign_in((await browser.begin("local"))["url"], "ada")
+    back = await back_from(provider, browser, "ada")
     monkeypatch.setattr(identity_openid, "STATE_LIFETIME", -1)
     assert (await refused(browser.comes("local", back))).code == "state_mismatch"
 
@@ -253,7 +257,7 @@ STRANGE = [
 async def test_an_address_elsewhere_is_refused_and_nobody_is_asked(opened, provider, peer, address, name):
     house, other = house_with(opened, provider), peer()
     browser = house.browser()
-    back = provider.sign_in((await browser.begin("local"))["url"], "ada")
+    back = await back_from(provider, browser, "ada")
     host = other.url.partition("//")[2]
     text = address.format(other=other.url, host=host, origin=provider.origin, plain=f"http{provider.origin[5:]}")
     before = list(provider.asked)
@@ -286,7 +290,7 @@ async def test_an_address_elsewhere_is_refused_and_nobody_is_asked(opened, provi
 async def test_what_was_changed_on_the_way_is_refused(opened, provider, peer, changes):
     house, other = house_with(opened, provider), peer()
     browser = house.browser()
-    back = provider.sign_in((await browser.begin("local"))["url"], "ada")
+    back = await back_from(provider, browser, "ada")
     changes = {key: text.format(other=other.url, bob=provider.identity("bob")) for key, text in changes.items()}
     error = await refused(browser.comes("local", {**back, **changes}))
     assert error.status in (400, 502) and other.met == 0
@@ -380,7 +384,7 @@ async def test_the_library_logs_nothing_of_what_is_said(opened, provider):
     try:
         logging.getLogger("other").error("something else")
         browser = house.browser()
-        back = provider.sign_in((await browser.begin("local"))["url"], "ada")
+        back = await back_from(provider, browser, "ada")
         await refused(browser.comes("local", {**back, "more": "than was signed"}))
     finally:
         logging.getLogger().removeHandler(heard)
