@@ -176,7 +176,7 @@ def load_provider(options: ProviderOptions, at: str) -> Provider:
 
 
 def backend_class(path: str, at: str) -> type[BaseAuth[Any]]:
-    """The class at an import path, when people can be signed in by it safely (``identity_refused`` says why others not)."""
+    """The class at an import path, when people can be signed in by it safely (``reason_against`` says why others not)."""
     if path.removeprefix(LIBRARY) in REFUSED:
         raise ProviderMistake(at, f"{path!r} {REFUSED[path.removeprefix(LIBRARY)]}")
     try:
